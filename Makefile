@@ -1,0 +1,74 @@
+# make demo    install, serve the scenes model, explain a few pictures into out/demo, stop
+# make serve   install, serve until Ctrl-C
+# make test    install what tests need, run all tests
+# make help    the rest
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
+MODELS ?= scenes-classifier
+PORT ?= 50051
+METRICS_PORT ?= 9464
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: help venv install install-dev demo serve test test-fast lint format proto train-scenes clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' Makefile
+
+venv: $(BIN)/python ## the empty virtual environment in .venv (for a torch build of your own choice; see README)
+
+install: $(VENV)/installed ## the server and the client into .venv
+
+install-dev: $(VENV)/installed-dev ## and what tests, lint and proto need
+
+demo: install ## explain a few pictures through the running service into out/demo
+	$(BIN)/python examples/demo.py
+
+serve: install ## serve MODELS on PORT until Ctrl-C
+	@$(BIN)/camserve-server up --models $(MODELS) --port $(PORT) --metrics-port $(METRICS_PORT)
+
+test: install-dev ## all tests
+	$(BIN)/python -m pytest
+
+test-fast: install-dev ## without those that start servers or take long
+	$(BIN)/python -m pytest -m "not slow and not e2e"
+
+lint: install-dev ## ruff, mypy, buf
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+	$(BIN)/python protos/generate.py image out/protos.binpb
+	$(BIN)/buf lint out/protos.binpb --config protos/buf.yaml
+
+format: install-dev ## rewrite to the house style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+proto: install-dev ## the stubs from the protos
+	$(BIN)/python protos/generate.py stubs
+
+train-scenes: install ## train the scenes classifier again, from its seed
+	$(BIN)/python model_store/scenes-classifier/train.py
+
+clean: ## remove the virtual environment, archives and outputs
+	rm -rf $(VENV) out model_store/*.mar
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "camserve needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1). Try: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "The virtual environment could not be made; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+
+$(VENV)/installed: $(BIN)/python pyproject.toml client/pyproject.toml constraints.txt
+	@echo "Installing into $(VENV); torch is large, so the first time takes minutes."
+	@$(INSTALL) --editable ./client --editable . || \
+	  { echo "The installation failed; pip's message is above. Is there a network, and 8 GB of disk?"; exit 1; }
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	@$(INSTALL) --editable ./client --editable '.[dev]' || \
+	  { echo "The installation failed; pip's message is above."; exit 1; }
+	@touch $@

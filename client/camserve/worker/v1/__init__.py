@@ -1,0 +1,1 @@
+"""Generated stubs of ``camserve.worker.v1``."""

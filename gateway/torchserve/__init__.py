@@ -1,0 +1,1 @@
+"""Generated stubs of the part of TorchServe's gRPC API that the gateway calls."""

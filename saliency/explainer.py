@@ -1,0 +1,91 @@
+"""The one entry: images, targets and a method in, an explanation out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import saliency.families  # noqa: F401  (registers the methods)
+from saliency.capture import Inputs, call
+from saliency.explanation import Explanation
+from saliency.layers import LayersLike, resolve
+from saliency.maps import settle
+from saliency.registry import Problem, UnsuitableError, build
+from saliency.targets import Targets, TargetsLike
+
+
+def explain(
+    model: nn.Module,
+    images: Inputs,
+    targets: TargetsLike = None,
+    method: str = "grad-cam",
+    layers: LayersLike = None,
+    **options: Any,
+) -> Explanation:
+    """Explains a model's scores for a batch of images.
+
+    The model is left as it was found, whatever happens: no hooks, no gradients, no changed flags. Several threads may
+    explain one model at once. Works under ``no_grad`` and ``inference_mode`` and with frozen parameters.
+
+    Args:
+        model: in evaluation mode.
+        images: ``[B, 3, H, W]`` floats as the model takes them, or a mapping of named inputs.
+        targets: per image one target or a list of K, each a class index or a callable from one sample's output to a
+            scalar; None for each image's top class. See :mod:`saliency.targets`.
+        method: id or alias of a method; see :func:`saliency.methods`.
+        layers: dotted names or modules to read from; None for the last spatial output before pooling.
+        **options: the method's own knobs.
+
+    Returns:
+        The maps and what belongs to them.
+
+    Raises:
+        TargetError: the targets do not fit the batch or the model's classes.
+        LayerError: a layer does not exist or cannot be explained.
+        UnknownMethodError: the method is not known.
+        UnsuitableError: the method does not work on this model.
+        OptionError: an option is not known or not allowed.
+        ValueError: the batch is empty or the model is in training mode.
+    """
+    how = build(method, options)
+    model = getattr(model, "_orig_mod", model)  # a compiled model ignores hooks; the original shares its weights
+    if model.training:
+        raise ValueError(
+            "the model is in training mode, so a batch would not give what single images give; call eval()"
+        )
+    obstacle = how.unsuitable(model)
+    if obstacle:
+        raise UnsuitableError(f"{how.id} does not work on this model: {obstacle}")
+    wanted = Targets.parse(targets, _batch_size(images))
+    # The caller may be in inference_mode, where no graph can be had; leaving it copies the inputs made in it.
+    with torch.inference_mode(False), torch.no_grad():
+        inputs = _plain(images)
+        chosen = resolve(model, layers, lambda: call(model, inputs))
+        evidence = how.explain(Problem(model, inputs, wanted, chosen))
+        maps, warnings = settle(evidence.maps, clip=how.clip)
+        scores = evidence.targets.score(evidence.outputs).float()
+    single = wanted.single
+    return Explanation(
+        maps=maps.squeeze(1) if single else maps,
+        scores=scores.squeeze(1) if single else scores,
+        outputs=evidence.outputs,
+        targets=evidence.targets.rows,
+        layers=tuple(layer.name for layer in chosen),
+        method=how.id,
+        warnings=warnings,
+    )
+
+
+def _plain(images: Inputs) -> Inputs:
+    """The inputs as tensors that autograd accepts."""
+    if isinstance(images, Mapping):
+        return {name: value.clone() if value.is_inference() else value for name, value in images.items()}
+    return images.clone() if images.is_inference() else images
+
+
+def _batch_size(inputs: Inputs) -> int:
+    tensor: Tensor = next(iter(inputs.values())) if isinstance(inputs, Mapping) else inputs
+    if tensor.dim() == 0 or len(tensor) == 0:
+        raise ValueError(f"images has shape {list(tensor.shape)}; it needs a first dimension of at least one image")
+    return len(tensor)

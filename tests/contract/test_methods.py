@@ -1,0 +1,207 @@
+"""What every registered method keeps to, on every kind of network: a new method is tested by being registered."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from saliency import Explanation, TargetError, WarningKind, explain, methods
+from tests.nets import CLASSES, NETS, images, make
+
+METHODS = [method.id for method in methods()]
+pytestmark = pytest.mark.parametrize("method", METHODS)
+each_net = pytest.mark.parametrize("kind", NETS)
+
+
+def _state(net: nn.Module) -> dict[str, Any]:
+    """Everything that a call might leave on a model."""
+    modules = dict(net.named_modules())
+    return {
+        "hooks": {
+            (name, kind): dict(getattr(module, kind))
+            for name, module in modules.items()
+            for kind in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+        },
+        "training": {name: module.training for name, module in modules.items()},
+        "attributes": {name: sorted(vars(module)) for name, module in modules.items()},
+        "forward": {name: module.forward.__func__ for name, module in modules.items()},
+        "grads": {name: (p.grad, p.requires_grad) for name, p in net.named_parameters()},
+        "values": {name: value.clone().tolist() for name, value in net.state_dict().items()},
+    }
+
+
+@pytest.fixture(autouse=True)
+def _modes_are_restored() -> Iterator[None]:
+    yield
+    assert torch.is_grad_enabled()
+    assert not torch.is_inference_mode_enabled()
+
+
+@each_net
+class TestEveryNet:
+    def test_shapes_and_record(self, method: str, kind: str) -> None:
+        net, layer = make(kind)
+        x = images(2)
+        found = explain(net, x, [1, 2], method, layer)
+        assert found.maps.shape[0] == 2
+        assert found.maps.dim() == 3
+        assert found.maps.dtype == torch.float32
+        assert found.maps.isfinite().all()
+        assert found.method == method
+        assert found.layers in ((layer,), ())
+        plain = net(x)
+        plain = getattr(plain, "logits", plain)
+        torch.testing.assert_close(found.outputs, plain.detach())
+        torch.testing.assert_close(found.scores, plain.detach().float()[[0, 1], [1, 2]])
+        assert not found.outputs.requires_grad
+        assert not found.maps.requires_grad
+
+    def test_nothing_is_left(self, method: str, kind: str) -> None:
+        net, layer = make(kind)
+        x = images(2)
+        before = _state(net)
+        explain(net, x, [1, 2], method, layer)
+        assert _state(net) == before
+        assert x.grad is None
+        assert not x.requires_grad
+
+    def test_nothing_is_left_after_a_bad_target(self, method: str, kind: str) -> None:
+        net, layer = make(kind)
+        before = _state(net)
+        with pytest.raises(TargetError, match="class 99"):
+            explain(net, images(1), [99], method, layer)
+        assert _state(net) == before
+
+    def test_nothing_is_left_after_a_failing_module(self, method: str, kind: str) -> None:
+        net, layer = make(kind)
+        before = _state(net)
+
+        def fail(_module: nn.Module, _inputs: Any) -> None:
+            raise KeyError("this module fails")
+
+        handle = (
+            net.head[-1].register_forward_pre_hook(fail)
+            if kind == "flat head"
+            else (net.head.register_forward_pre_hook(fail))
+        )
+        with pytest.raises(KeyError, match="this module fails"):
+            explain(net, images(1), [0], method, layer)
+        handle.remove()
+        assert _state(net) == before
+
+    def test_a_batch_gives_what_singles_give(self, method: str, kind: str) -> None:
+        net, layer = make(kind)
+        x = images(3)
+        batch = explain(net, x, [0, 1, 2], method, layer)
+        for i in range(3):
+            single = explain(net, x[i : i + 1], [i], method, layer)
+            torch.testing.assert_close(batch.maps[i : i + 1], single.maps, rtol=1e-5, atol=1e-6)
+
+    def test_many_targets_give_what_many_calls_give(self, method: str, kind: str) -> None:
+        net, layer = make(kind)
+        x = images(2)
+        rows = [[0, 3, 1], [2, 0, 4]]
+        together = explain(net, x, rows, method, layer)
+        assert together.maps.shape[:2] == (2, 3)
+        assert together.scores.shape == (2, 3)
+        for k in range(3):
+            alone = explain(net, x, [row[k] for row in rows], method, layer)
+            torch.testing.assert_close(together.maps[:, k], alone.maps, rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(together.scores[:, k], alone.scores)
+
+    def test_callables_give_what_classes_give(self, method: str, kind: str) -> None:
+        net, layer = make(kind)
+        x = images(2)
+        by_class = explain(net, x, [1, 4], method, layer)
+        by_call = explain(net, x, [lambda out: out[1], lambda out: out[4]], method, layer)
+        torch.testing.assert_close(by_call.maps, by_class.maps)
+
+    def test_threads_give_what_one_thread_gives(self, method: str, kind: str) -> None:
+        net, layer = make(kind)
+        jobs = [(images(1, seed), seed % CLASSES) for seed in range(8)]
+        expected = [explain(net, x, [target], method, layer).maps for x, target in jobs]
+        before = _state(net)
+        wrong: list[object] = []
+
+        def work(start: int) -> None:
+            for turn in range(4 * len(jobs)):
+                place = (start + turn) % len(jobs)
+                x, target = jobs[place]
+                try:
+                    torch.testing.assert_close(explain(net, x, [target], method, layer).maps, expected[place])
+                except Exception as error:
+                    wrong.append(error)
+
+        threads = [threading.Thread(target=work, args=(start,)) for start in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert wrong == []
+        assert _state(net) == before
+
+    def test_grad_modes_and_frozen_parameters(self, method: str, kind: str) -> None:
+        net, layer = make(kind)
+        x = images(1)
+        expected = explain(net, x, [2], method, layer).maps
+        with torch.no_grad():
+            torch.testing.assert_close(explain(net, x, [2], method, layer).maps, expected)
+            assert not torch.is_grad_enabled()
+        with torch.inference_mode():
+            made_inside = images(1)
+            torch.testing.assert_close(explain(net, made_inside, [2], method, layer).maps, expected)
+        net.requires_grad_(False)
+        torch.testing.assert_close(explain(net, x, [2], method, layer).maps, expected)
+
+    def test_channels_last(self, method: str, kind: str) -> None:
+        net, layer = make(kind)
+        x = images(2)
+        expected = explain(net, x, [2, 3], method, layer).maps
+        net = net.to(memory_format=torch.channels_last)
+        found = explain(net, x.to(memory_format=torch.channels_last), [2, 3], method, layer).maps
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+    def test_lower_precision(self, method: str, kind: str, dtype: torch.dtype) -> None:
+        net, layer = make(kind)
+        x = images(2)
+        expected = explain(net, x, [2, 3], method, layer).maps
+        found = explain(net.to(dtype), x.to(dtype), [2, 3], method, layer)
+        assert found.maps.dtype == torch.float32
+        assert found.maps.isfinite().all()
+        error = (found.maps - expected).abs().max() / expected.abs().max().clamp_min(1e-6)
+        assert error < {torch.float32: 1e-4, torch.bfloat16: 0.1, torch.float16: 0.02}[dtype]
+
+
+def test_a_wrong_number_of_targets_raises(method: str) -> None:
+    net, layer = make("gap head")
+    with pytest.raises(TargetError, match="1 entries for 2 images"):
+        explain(net, images(2), [0], method, layer)
+
+
+class _Constant(nn.Module):
+    """A model whose activation has one value everywhere."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = value
+        self.trunk = nn.Conv2d(3, 4, 1)
+        nn.init.zeros_(self.trunk.weight)
+        self.trunk.bias.data.fill_(value)
+        self.head = nn.Linear(4, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.trunk(x).mean((2, 3)))
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, -1.0, 1e30])
+def test_constant_activations_give_zeros_and_a_warning(method: str, value: float) -> None:
+    torch.manual_seed(0)
+    net = _Constant(value).eval()
+    found: Explanation = explain(net, images(1).float(), [0], method, "trunk")
+    assert found.maps.isfinite().all()
+    assert (found.maps == 0).all()
+    assert [w.kind for w in found.warnings][-1:] in ([WarningKind.FLAT], [WarningKind.ALL_NEGATIVE])
