@@ -13,7 +13,7 @@ METRICS_PORT ?= 9464
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help venv install install-dev demo serve test test-fast lint format proto train-scenes clean
+.PHONY: help venv install install-dev demo serve test test-fast lint format proto docs train-scenes clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -49,6 +49,9 @@ format: install-dev ## rewrite to the house style
 
 proto: install-dev ## the stubs from the protos
 	$(BIN)/python protos/generate.py stubs
+
+docs: install ## docs/methods.md from the registry
+	$(BIN)/python -m saliency.table > docs/methods.md
 
 train-scenes: install ## train the scenes classifier again, from its seed
 	$(BIN)/python model_store/scenes-classifier/train.py

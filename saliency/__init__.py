@@ -7,7 +7,8 @@ Pure PyTorch, and usable by itself:
     result = explain(model.eval(), images, targets=[281, 207], method="grad-cam")
     heat = upsample(normalize(result.maps), images.shape[-2:])
 
-Files: ``hooks`` (how a call watches a model), ``capture`` (forward and head gradients), ``layers`` (which layer),
+Files: ``hooks`` (how a call watches a model), ``capture`` (forward and head gradients), ``attention`` (seeing attention
+weights), ``layers`` (how a layer's output is a map), ``survey`` (which layers are maps), ``choice`` (which layer),
 ``targets`` (which score), ``registry`` (which methods), ``families`` (the methods), ``maps`` (what is done to maps),
 ``explanation`` (what comes out), ``explainer`` (all of it in order).
 """

@@ -50,6 +50,31 @@ class Pass:
         Raises:
             LayerError: a layer's output does not reach the scores.
         """
+        stacked = self._stacked(score)
+        return tuple(_per_image(layer, gradient) for layer, gradient in zip(self.layers, stacked, strict=True))
+
+    def curvatures(self, score: Callable[[Tensor], Tensor]) -> tuple[Tensor, ...]:
+        """Hessians of scores with respect to each layer's output, times that output: ``(∂²y/∂A²) A``.
+
+        Args:
+            score: as for :meth:`gradients`.
+
+        Returns:
+            ``[B, K, C, h, w]`` for each layer; zeros where the head is linear or piecewise so.
+
+        Raises:
+            LayerError: a layer's output does not reach the scores.
+        """
+        found = []
+        for layer, tap, gradient in zip(self.layers, self.taps, self._stacked(score, twice=True), strict=True):
+            with torch.enable_grad():
+                slopes = (gradient * tap.detach()).flatten(1).sum(1)
+            (product,) = _jacobian(slopes, (tap,)) if slopes.requires_grad else (None,)
+            found.append(_per_image(layer, torch.zeros_like(gradient) if product is None else product))
+        return tuple(found)
+
+    def _stacked(self, score: Callable[[Tensor], Tensor], *, twice: bool = False) -> tuple[Tensor, ...]:
+        """The gradients as ``[K, *tap.shape]``; with a graph of their own if they are to be differentiated twice."""
         with torch.enable_grad():
             totals = score(self.outputs).sum(0)
         if not totals.requires_grad:
@@ -57,19 +82,21 @@ class Pass:
                 f"the scores do not depend on {_names(self.layers)} by differentiable operations;"
                 " is part of the model's forward under no_grad?"
             )
-        stacked = _jacobian(totals, self.taps)
+        stacked = _jacobian(totals, self.taps, create_graph=twice)
         unused = [layer for layer, gradient in zip(self.layers, stacked, strict=True) if gradient is None]
         if unused:
             raise LayerError(f"{_names(unused)} does not reach the scores; choose a layer that the output depends on")
-        return tuple(
-            _per_image(layer, gradient)
-            for layer, gradient in zip(self.layers, stacked, strict=True)
-            if gradient is not None
-        )
+        return tuple(gradient for gradient in stacked if gradient is not None)
 
 
-def forward(model: nn.Module, inputs: Inputs, layers: Sequence[Layer]) -> Pass:
+def forward(model: nn.Module, inputs: Inputs, layers: Sequence[Layer], *, graph: bool = True) -> Pass:
     """Runs the model once, the trunk without graph and the head with one.
+
+    Args:
+        model: the model.
+        inputs: the batch.
+        layers: whose outputs to capture.
+        graph: whether gradients will be wanted; if not, the head runs without graph too.
 
     Raises:
         LayerError: a layer did not run, or gives no tensor.
@@ -80,12 +107,15 @@ def forward(model: nn.Module, inputs: Inputs, layers: Sequence[Layer]) -> Pass:
         tensor, replace = first_tensor(output)
         if tensor is None:
             raise LayerError(f"{_names([layer])} gives {type(output).__name__}, in which no tensor was found")
+        if not graph:
+            taps[layer.module] = tensor.clone()  # what follows in place must not change what was captured
+            return None
         # A later layer keeps its link to an earlier one; the first one in each path becomes a leaf.
         if not tensor.requires_grad:
             tensor = tensor.detach().requires_grad_()
         torch.set_grad_enabled(True)
         taps[layer.module] = tensor
-        # The model goes on with a copy: what follows in place must not change what was captured.
+        # The model goes on with a copy, for the same reason.
         return replace(tensor.clone())
 
     with torch.no_grad(), watch({layer.module: partial(tap, layer) for layer in layers}):
@@ -127,18 +157,20 @@ def first_tensor(output: Any) -> tuple[Tensor | None, Callable[[Tensor], Any]]:
     return None, lambda tensor: tensor
 
 
-def _jacobian(totals: Tensor, taps: tuple[Tensor, ...]) -> tuple[Tensor | None, ...]:
+def _jacobian(totals: Tensor, taps: tuple[Tensor, ...], *, create_graph: bool = False) -> tuple[Tensor | None, ...]:
     """``∂totals/∂tap`` as ``[K, *tap.shape]`` for each tap, or None where the tap does not reach them."""
     rows = torch.eye(len(totals), dtype=totals.dtype, device=totals.device)
+    backward = partial(
+        torch.autograd.grad, totals, taps, allow_unused=True, retain_graph=True, create_graph=create_graph
+    )
     if len(rows) > 1:
         try:
-            return torch.autograd.grad(totals, taps, rows, is_grads_batched=True, allow_unused=True, retain_graph=True)
+            return backward(rows, is_grads_batched=True)
         except RuntimeError:
             pass  # some operations cannot be batched over (custom functions, in-place kernels): one row at a time
-    columns = zip(
-        *(torch.autograd.grad(totals, taps, row, allow_unused=True, retain_graph=True) for row in rows), strict=True
-    )
-    return tuple(None if column[0] is None else torch.stack(column) for column in columns)
+    columns = zip(*(backward(row) for row in rows), strict=True)
+    with torch.set_grad_enabled(create_graph):
+        return tuple(None if column[0] is None else torch.stack(column) for column in columns)
 
 
 def _per_image(layer: Layer, gradient: Tensor) -> Tensor:

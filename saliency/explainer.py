@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 import saliency.families  # noqa: F401  (registers the methods)
-from saliency.capture import Inputs, call
+from saliency.capture import Inputs
 from saliency.explanation import Explanation
-from saliency.layers import LayersLike, resolve
+from saliency.layers import LayersLike
 from saliency.maps import settle
 from saliency.registry import Problem, UnsuitableError, build
 from saliency.targets import Targets, TargetsLike
@@ -61,7 +61,7 @@ def explain(
     # The caller may be in inference_mode, where no graph can be had; leaving it copies the inputs made in it.
     with torch.inference_mode(False), torch.no_grad():
         inputs = _plain(images)
-        chosen = resolve(model, layers, lambda: call(model, inputs))
+        chosen = how.layers(model, layers, inputs)
         evidence = how.explain(Problem(model, inputs, wanted, chosen))
         maps, warnings = settle(evidence.maps, clip=how.clip)
         scores = evidence.targets.score(evidence.outputs).float()

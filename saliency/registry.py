@@ -10,7 +10,8 @@ from typing import Any, ClassVar, TypeVar
 from torch import Tensor, nn
 
 from saliency.capture import Inputs
-from saliency.layers import Layer
+from saliency.choice import resolve
+from saliency.layers import Layer, LayersLike
 from saliency.targets import Targets
 
 
@@ -84,6 +85,11 @@ def option(
     return field(default=default, metadata=facts)
 
 
+def fusion(default: str = "mean") -> Any:
+    """Declares the option of all methods that read several layers; see :func:`saliency.maps.fuse`."""
+    return option(default, "how maps of several layers become one", choices=("mean", "max", "product"))
+
+
 @dataclass(frozen=True)
 class Problem:
     """What a method is asked to explain.
@@ -125,20 +131,36 @@ class Method(ABC):
         aliases: other names.
         paper: source.
         cost: cost class.
+        passes: the cost per image in forwards and backwards, in words.
+        needs: what a model must have, in words.
         clip: whether negative evidence is set to zero.
         class_agnostic: whether the map ignores the target.
+        chooses_layers: whether it has a choice of its own where the caller names no layer, or reads none.
+        sanity_failing: whether maps are known to depend little on the model (Adebayo et al., Sanity checks, 2018).
     """
 
     id: ClassVar[str]
     aliases: ClassVar[tuple[str, ...]]
     paper: ClassVar[str]
     cost: ClassVar[Cost]
+    passes: ClassVar[str]
+    needs: ClassVar[str] = "a layer with rows and columns"
     clip: ClassVar[bool] = True
     class_agnostic: ClassVar[bool] = False
+    chooses_layers: ClassVar[bool] = False
+    sanity_failing: ClassVar[bool] = False
 
     @abstractmethod
     def explain(self, problem: Problem) -> Evidence:
         """Finds the evidence for each target of each image."""
+
+    def layers(self, model: nn.Module, given: LayersLike, inputs: Inputs) -> tuple[Layer, ...]:
+        """Where to read: what the caller gave, or the method's own choice; none if it reads the whole model.
+
+        Raises:
+            LayerError: a layer does not exist or cannot be explained.
+        """
+        return resolve(model, given, inputs)
 
     @classmethod
     def unsuitable(cls, model: nn.Module) -> str | None:
@@ -156,11 +178,18 @@ _methods: dict[str, type[Method]] = {}
 _aliases: dict[str, str] = {}
 
 
-def register(id: str, *, paper: str, cost: Cost, aliases: tuple[str, ...] = ()) -> Callable[[_M], _M]:  # noqa: A002
+def register(
+    id: str,  # noqa: A002
+    *,
+    paper: str,
+    cost: Cost,
+    passes: str,
+    aliases: tuple[str, ...] = (),
+) -> Callable[[_M], _M]:
     """Adds a method to the registry under its id and aliases; spellings without hyphens come by themselves."""
 
     def add(cls: _M) -> _M:
-        cls.id, cls.paper, cls.cost = id, paper, cost
+        cls.id, cls.paper, cls.cost, cls.passes = id, paper, cost, passes
         cls.aliases = tuple(dict.fromkeys((id.replace("-", ""), id.replace("-", "_"), *aliases)))
         for name in (id, *cls.aliases):
             if _aliases.setdefault(name, id) != id:

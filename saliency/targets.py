@@ -58,18 +58,21 @@ class Rank:
 
 @dataclass(frozen=True)
 class Contrast:
-    """A target against classes: its score less the mean of theirs."""
+    """A target against classes: its score less the mean of theirs, weighted by their shares if there are any."""
 
     target: Target
     against: tuple[int, ...]
+    shares: tuple[float, ...] = ()
 
     def __call__(self, output: Tensor) -> Tensor:
         """Takes one sample's scores ``[N]``."""
-        return _callable(self.target)(output) - output[list(self.against)].mean()
+        others = output[list(self.against)]
+        mean = (others * others.new_tensor(self.shares)).sum() if self.shares else others.mean()
+        return _callable(self.target)(output) - mean
 
     def resolve(self, output: Tensor) -> "Contrast":
         """The same contrast of the resolved target."""
-        return Contrast(_resolve(self.target, output), self.against)
+        return Contrast(_resolve(self.target, output), self.against, self.shares)
 
 
 @dataclass(frozen=True)

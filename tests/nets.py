@@ -91,12 +91,60 @@ class Tupled(nn.Module):
         return self.Output(self.head(features.mean((2, 3))))
 
 
+class CurvedHead(nn.Module):
+    """Smooth activations all over, so that second derivatives are not zero."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(nn.Conv2d(3, 6, 3, stride=3), nn.GELU())
+        self.body = nn.Conv2d(6, 4, 2)
+        self.head = nn.Sequential(nn.Flatten(), nn.GELU(), nn.Linear(64, 8), nn.Tanh(), nn.Linear(8, CLASSES))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.body(self.trunk(x)))
+
+
+class Tokens(nn.Module):
+    """As ViT: patches become tokens, a class token is put before them, blocks attend, the class token is read."""
+
+    class Block(nn.Module):
+        """Norm, attention, norm, multilayer perceptron, each of the pairs beside a skip."""
+
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+            self.attention = nn.MultiheadAttention(width, 2, batch_first=True)
+            self.mlp = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.norm1(x)
+            x = x + self.attention(y, y, y, need_weights=False)[0]
+            return x + self.mlp(self.norm2(x))
+
+    def __init__(self) -> None:
+        super().__init__()
+        width, cells = 12, (SIDE // 4) ** 2
+        self.embed = nn.Conv2d(3, width, 4, stride=4)
+        self.first = nn.Parameter(torch.randn(1, 1, width))
+        self.places = nn.Parameter(torch.randn(1, 1 + cells, width))
+        self.blocks = nn.Sequential(self.Block(width), self.Block(width))
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        patches = self.embed(x).flatten(2).transpose(1, 2)
+        tokens = torch.cat([self.first.expand(len(x), -1, -1), patches], 1) + self.places
+        return self.head(self.norm(self.blocks(tokens))[:, 0])
+
+
 NETS: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "gap head": (GapHead, "trunk"),
     "flat head": (FlatHead, "features"),
     "residual": (Residual, "blocks"),
     "in place": (Residual, "blocks.0.norm"),
+    "curved head": (CurvedHead, "trunk"),
     "tuple output": (Tupled, "trunk"),
+    "tokens": (Tokens, "blocks.1.norm1"),
 }
 """Factories and the layer to explain, by kind."""
 

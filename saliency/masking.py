@@ -1,0 +1,54 @@
+"""Scoring images under many masks, in bounded memory and in full batches."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from saliency.capture import call, scores_of
+from saliency.maps import upsample
+from saliency.picture import picture_of, with_picture
+from saliency.registry import Problem
+from saliency.targets import Targets
+
+CHUNK = 32
+"""Masked images per forward of the model."""
+
+Blend = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Makes disturbed images ``[R, C, H, W]`` of images, masks ``[R, 1, H, W]`` and which images they are, ``[R]``."""
+
+
+def score_masked(
+    problem: Problem,
+    targets: Targets,
+    masks: Tensor,
+    images: Tensor,
+    *,
+    prepare: Callable[[Tensor], Tensor] = lambda masks: masks,
+    blend: Blend = lambda pictures, masks, _images: pictures * masks,
+) -> Tensor:
+    """The scores of images under masks.
+
+    Masks wait at their own resolution; a chunk at a time is upsampled, prepared and laid on.
+
+    Args:
+        problem: whose model and inputs to use.
+        targets: resolved.
+        masks: ``[R, h, w]``, at least one.
+        images: to which image each mask belongs, ``[R]``; chunks run on over them, so that they are full.
+        prepare: what is done to upsampled masks ``[R, H, W]``, such as normalising them.
+        blend: how masks are laid on images.
+
+    Returns:
+        ``[R, K]`` float32, the K targets scored in the same forwards.
+    """
+    name, pictures = picture_of(problem.inputs)
+    scores = []
+    with torch.no_grad():
+        for start in range(0, len(masks), CHUNK):
+            owners = images[start : start + CHUNK]
+            upsampled = prepare(upsample(masks[start : start + CHUNK], pictures.shape[-2:])).to(pictures.dtype)
+            disturbed = blend(pictures[owners], upsampled[:, None], owners)
+            inputs = with_picture(problem.inputs, name, disturbed, owners)
+            scores.append(targets.score(scores_of(call(problem.model, inputs)), owners).float())
+    return torch.cat(scores)
