@@ -1,0 +1,148 @@
+"""The asyncio client of a camserve server."""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self, TypeVar
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+
+from camserve.channel import CHANNEL_OPTIONS, DEFAULT_ADDRESS, DEFAULT_TIMEOUT, call_error, checked_timeout
+from camserve.models import Model
+from camserve.requests import Options, Polarity, RenderingFormat, Task, explain_request, list_models_request
+from camserve.results import ExplainResult, PredictResult
+from camserve.source import ImageSource, encode
+from camserve.targets import TargetLike
+from camserve.v1 import explanation_pb2 as pb
+from camserve.v1.explanation_pb2_grpc import ExplanationServiceStub
+
+_Request = TypeVar("_Request", bound=Message)
+_Response = TypeVar("_Response", bound=Message)
+
+
+class AsyncExplanationClient:
+    """`ExplanationClient` for asyncio: the same methods, awaited.
+
+    Make and use it inside one running event loop. Files are read, and pixels encoded, on the loop: where that counts,
+    pass encoded bytes.
+
+    Example:
+        >>> async with AsyncExplanationClient("localhost:50051") as client:
+        ...     calls = [client.explain(data, model="scenes-classifier") for data in images]
+        ...     results = await asyncio.gather(*calls)
+    """
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        credentials: grpc.ChannelCredentials | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> None:
+        """As `ExplanationClient`."""
+        self._address = address
+        self._timeout = checked_timeout(timeout)
+        self._channel = (
+            grpc.aio.secure_channel(address, credentials, options=CHANNEL_OPTIONS)
+            if credentials
+            else grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+        )
+        self._stub = ExplanationServiceStub(self._channel)
+
+    async def explain(
+        self,
+        image: ImageSource,
+        *,
+        model: str,
+        version: str = "",
+        target: TargetLike | None = None,
+        targets: Sequence[TargetLike] = (),
+        method: str = "",
+        layers: Sequence[str] = (),
+        polarity: Polarity = "support",
+        options: Options | None = None,
+        renderings: Sequence[pb.RenderingRequest | RenderingFormat] = (),
+        faithfulness: bool = False,
+        request_id: str = "",
+        timeout: float | None = None,  # noqa: ASYNC109 - it becomes the call's deadline, which the server sees
+    ) -> ExplainResult:
+        """Explains an image; see `ExplanationClient.explain`."""
+        data = encode(image)
+        request = explain_request(
+            data,
+            model=model,
+            version=version,
+            target=target,
+            targets=targets,
+            method=method,
+            layers=layers,
+            polarity=polarity,
+            options=options,
+            renderings=renderings,
+            faithfulness=faithfulness,
+            request_id=request_id,
+        )
+        return ExplainResult.from_proto(await self._call(self._stub.Explain, request, timeout), data)
+
+    async def predict(
+        self,
+        image: ImageSource,
+        *,
+        model: str,
+        version: str = "",
+        top_k: int | None = None,
+        question: str = "",
+        request_id: str = "",
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> PredictResult:
+        """Predicts without explaining; see `ExplanationClient.predict`."""
+        request = pb.PredictRequest(
+            model=model, version=version, image=encode(image), top_k=top_k, question=question, request_id=request_id
+        )
+        return PredictResult.from_proto(await self._call(self._stub.Predict, request, timeout))
+
+    async def models(
+        self,
+        task: Task | None = None,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> tuple[Model, ...]:
+        """The models that the server has; see `ExplanationClient.models`."""
+        response = await self._call(self._stub.ListModels, list_models_request(task), timeout)
+        return tuple(map(Model.from_proto, response.models))
+
+    async def model(
+        self,
+        name: str,
+        version: str = "",
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> Model:
+        """One model; see `ExplanationClient.model`."""
+        response = await self._call(self._stub.GetModel, pb.GetModelRequest(name=name, version=version), timeout)
+        return Model.from_proto(response.model)
+
+    async def close(self) -> None:
+        """Closes the channel; calls under way are cancelled."""
+        await self._channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _call(
+        self,
+        method: "grpc.aio.UnaryUnaryMultiCallable[_Request, _Response]",
+        request: _Request,
+        timeout: float | None,  # noqa: ASYNC109
+    ) -> _Response:
+        seconds = self._timeout if timeout is None else checked_timeout(timeout)
+        try:
+            return await method(request, timeout=seconds)
+        except grpc.RpcError as error:
+            raise call_error(error, self._address, seconds) from error

@@ -1,0 +1,197 @@
+"""The client of a camserve server."""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from camserve.channel import CHANNEL_OPTIONS, DEFAULT_ADDRESS, DEFAULT_TIMEOUT, call_error, checked_timeout
+from camserve.models import Model
+from camserve.requests import (
+    Options,
+    Polarity,
+    RenderingFormat,
+    Task,
+    explain_request,
+    list_models_request,
+)
+from camserve.results import ExplainResult, PredictResult
+from camserve.source import ImageSource, encode
+from camserve.targets import TargetLike
+from camserve.v1 import explanation_pb2 as pb
+from camserve.v1.explanation_pb2_grpc import ExplanationServiceStub
+
+_Request = TypeVar("_Request", bound=Message)
+_Response = TypeVar("_Response", bound=Message)
+
+
+class ExplanationClient:
+    """Asks a camserve server for predictions and the heatmaps that explain them.
+
+    One client may be shared by many threads. Every call has a deadline. Calls that met no server (UNAVAILABLE) are
+    retried within it, others never. Errors are those of ``camserve.errors``.
+
+    Example:
+        >>> with ExplanationClient("localhost:50051") as client:
+        ...     result = client.explain("cat.jpg", model="scenes-classifier", target="circle")
+        ...     result.explanation.overlay("overlay.png")
+    """
+
+    def __init__(
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        credentials: grpc.ChannelCredentials | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+    ) -> None:
+        """Opens a channel, which connects when it is first used.
+
+        Args:
+            address: host and port of the server, or any gRPC target such as ``dns:///camserve:50051``.
+            credentials: for TLS, such as ``grpc.ssl_channel_credentials()``; None: no encryption.
+            timeout: seconds that a call may take, retries included, where the call says nothing else.
+
+        Raises:
+            ValueError: the timeout is not above 0.
+        """
+        self._address = address
+        self._timeout = checked_timeout(timeout)
+        self._channel = (
+            grpc.secure_channel(address, credentials, options=CHANNEL_OPTIONS)
+            if credentials
+            else grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+        )
+        self._stub = ExplanationServiceStub(self._channel)
+
+    def explain(
+        self,
+        image: ImageSource,
+        *,
+        model: str,
+        version: str = "",
+        target: TargetLike | None = None,
+        targets: Sequence[TargetLike] = (),
+        method: str = "",
+        layers: Sequence[str] = (),
+        polarity: Polarity = "support",
+        options: Options | None = None,
+        renderings: Sequence[pb.RenderingRequest | RenderingFormat] = (),
+        faithfulness: bool = False,
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> ExplainResult:
+        """Explains an image.
+
+        Args:
+            image: an encoded image, the path of one, a Pillow image, or uint8 ``[H, W]``, ``[H, W, 3]`` RGB or
+                ``[H, W, 4]`` RGBA. Pixels are sent as PNG, without loss.
+            model: name of a model, as `models` gives it.
+            version: its version; empty: the default one.
+            target: what to explain: a class index, a class label, or a target built with ``class_target``, ``caption``
+                or ``answer``; None: the model's own prediction.
+            targets: the same, for several targets at once.
+            method: id or alias of a method, such as ``grad-cam``; empty: the model's default.
+            layers: dotted names of layers; none: the model's default.
+            polarity: ``support`` for what speaks for the target, ``counter`` for what speaks against it.
+            options: knobs of the method by name, such as ``{"steps": 50}``; ``budget`` is in seconds or a timedelta.
+            renderings: further forms of each map, made by the server: names, or what ``rendering_request`` returns.
+            faithfulness: also measure each map.
+            request_id: an id of your own for logs, at most 128 printable ASCII characters.
+            timeout: seconds that the call may take, retries included; None: the client's.
+
+        Returns:
+            The prediction, and one explanation for each target in the order given.
+
+        Raises:
+            CamserveError: the server refused or failed, or none answered in time.
+            OSError: the image cannot be read.
+            TypeError, ValueError: an argument is not of the kinds above.
+        """
+        data = encode(image)
+        request = explain_request(
+            data,
+            model=model,
+            version=version,
+            target=target,
+            targets=targets,
+            method=method,
+            layers=layers,
+            polarity=polarity,
+            options=options,
+            renderings=renderings,
+            faithfulness=faithfulness,
+            request_id=request_id,
+        )
+        return ExplainResult.from_proto(self._call(self._stub.Explain, request, timeout), data)
+
+    def predict(
+        self,
+        image: ImageSource,
+        *,
+        model: str,
+        version: str = "",
+        top_k: int | None = None,
+        question: str = "",
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> PredictResult:
+        """Predicts without explaining.
+
+        Args:
+            image: as for `explain`.
+            model: name of a model, as `models` gives it.
+            version: its version; empty: the default one.
+            top_k: how many predictions to return, 1 to 100; None: the server's default, 5.
+            question: the question to answer; needed by answerers, refused by others.
+            request_id: an id of your own for logs, at most 128 printable ASCII characters.
+            timeout: seconds that the call may take, retries included; None: the client's.
+
+        Raises:
+            CamserveError, OSError, TypeError, ValueError: as `explain`.
+        """
+        request = pb.PredictRequest(
+            model=model, version=version, image=encode(image), top_k=top_k, question=question, request_id=request_id
+        )
+        return PredictResult.from_proto(self._call(self._stub.Predict, request, timeout))
+
+    def models(self, task: Task | None = None, *, timeout: float | None = None) -> tuple[Model, ...]:
+        """Every version of every model that the server has, or of those of one task.
+
+        Raises:
+            CamserveError: the server refused or failed, or none answered in time.
+            ValueError: there is no such task.
+        """
+        response = self._call(self._stub.ListModels, list_models_request(task), timeout)
+        return tuple(map(Model.from_proto, response.models))
+
+    def model(self, name: str, version: str = "", *, timeout: float | None = None) -> Model:
+        """One model; the default version if none is named.
+
+        Raises:
+            CamserveError: there is no such model, the server failed, or none answered in time.
+        """
+        request = pb.GetModelRequest(name=name, version=version)
+        return Model.from_proto(self._call(self._stub.GetModel, request, timeout).model)
+
+    def close(self) -> None:
+        """Closes the channel; calls under way are cancelled."""
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _call(
+        self, method: "grpc.UnaryUnaryMultiCallable[_Request, _Response]", request: _Request, timeout: float | None
+    ) -> _Response:
+        seconds = self._timeout if timeout is None else checked_timeout(timeout)
+        try:
+            return method(request, timeout=seconds)
+        except grpc.RpcError as error:
+            raise call_error(error, self._address, seconds) from error

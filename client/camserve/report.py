@@ -1,0 +1,137 @@
+"""What the ``camserve`` command prints: tables for people, JSON for programs."""
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+
+from camserve.explanation import Explanation
+from camserve.heatmap import Heatmap
+from camserve.models import Model
+from camserve.prediction import Prediction
+from camserve.results import ExplainResult, PredictResult
+
+
+def explain_text(result: ExplainResult, overlays: Sequence[Path]) -> str:
+    """The prediction, a row for each target, warnings, and where the overlays are."""
+    header = ("target", "probability", "score", "strongest at", "method", "layers")
+    table = _table([header, *map(_explanation_row, result.explanations)])
+    lines = [f"{result.model} {result.version} predicts {_prediction_text(result.prediction)}", "", table]
+    for explanation in result.explanations:
+        lines += [f"warning: {explanation.target.label}: {w.message}" for w in explanation.warnings]
+    lines += [f"wrote {path}" for path in overlays]
+    return "\n".join(lines)
+
+
+def explain_json(result: ExplainResult, overlays: Sequence[Path]) -> str:
+    """The ``ExplainResponse``, with each map's data as rows of numbers and the paths of the overlays."""
+    content = _content(result.proto)
+    for explanation, message in zip(result.explanations, content["explanations"], strict=True):
+        _spell_out(explanation.heatmap, message["heatmap"])
+        for token, token_message in zip(explanation.tokens, message["tokens"], strict=True):
+            _spell_out(token.heatmap, token_message["heatmap"])
+    content["overlays"] = [str(path) for path in overlays]
+    return json.dumps(content, indent=2)
+
+
+def predict_text(result: PredictResult) -> str:
+    """A row for each prediction."""
+    rows = [("prediction", "probability", "score")]
+    rows += [(p.label, f"{p.probability:.4f}", _figure(p.score)) for p in result.predictions]
+    return _table(rows)
+
+
+def models_text(models: Sequence[Model]) -> str:
+    """A row for each model."""
+    rows = [("model", "version", "task", "state", "weights", "default method", "description")]
+    rows += [
+        (
+            model.name,
+            model.version + (" (default)" if model.default_version else ""),
+            model.task,
+            "ready" if model.ready else "not ready",
+            model.weights,
+            model.default_method,
+            model.description,
+        )
+        for model in models
+    ]
+    return _table(rows)
+
+
+def model_text(model: Model) -> str:
+    """All that a caller wants to know of a model."""
+    limits = model.limits
+    rows = [
+        ("model", f"{model.name} {model.version}"),
+        ("description", model.description),
+        ("task", model.task),
+        ("state", "ready" if model.ready else "not ready"),
+        ("weights", model.weights),
+        ("input", f"{model.input_size[0]} x {model.input_size[1]} (height x width), {model.fit}"),
+        ("layers", ", ".join(_starred(model.layers, model.default_layers))),
+        ("methods", ", ".join(_starred([method.id for method in model.methods], [model.default_method]))),
+        ("limits", f"{limits.max_image_bytes} bytes, {limits.max_image_pixels} pixels, {limits.max_targets} targets"),
+        ("labels", ", ".join(model.labels)),
+    ]
+    return _table(rows) + "\n(* default)"
+
+
+def message_json(message: Message) -> str:
+    """A message as JSON, by the names of the contract."""
+    return json.dumps(_content(message), indent=2)
+
+
+def messages_json(messages: Sequence[Message]) -> str:
+    """Messages as a JSON list."""
+    return json.dumps([_content(message) for message in messages], indent=2)
+
+
+def file_name(label: str) -> str:
+    """A label as part of a file name."""
+    return re.sub(r"[^\w.-]+", "-", label).strip("-.")[:60] or "target"
+
+
+def _explanation_row(explanation: Explanation) -> Sequence[str]:
+    target = explanation.target
+    left, top = explanation.heatmap.peak()
+    return (
+        f"against {target.label}" if target.polarity == "counter" else target.label,
+        "" if target.probability is None else f"{target.probability:.4f}",
+        _figure(explanation.score),
+        f"x {left:.0f}, y {top:.0f}",
+        explanation.method,
+        ", ".join(explanation.layers),
+    )
+
+
+def _prediction_text(prediction: Prediction) -> str:
+    return f"{prediction.label} (probability {prediction.probability:.4f})"
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _starred(names: Sequence[str], defaults: Sequence[str]) -> list[str]:
+    return [f"{name}*" if name in defaults else name for name in names]
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def _content(message: Message) -> dict[str, Any]:
+    return MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+
+
+def _spell_out(heatmap: Heatmap, message: dict[str, Any]) -> None:
+    del message["data"]
+    message["values"] = heatmap.values.tolist()

@@ -1,0 +1,33 @@
+"""What ``grpc.health.v1`` says."""
+
+from grpc_health.v1 import health_pb2
+from grpc_health.v1.health import aio
+
+from gateway.catalog import Catalog
+
+
+class Health:
+    """Health of the whole server, of its service and of each model.
+
+    A model is served while its default version is ready; the server (``""``) and the service while every version of
+    every model is.
+    """
+
+    def __init__(self, service: str, catalog: Catalog) -> None:
+        """Takes the full name of the service."""
+        self.servicer = aio.HealthServicer()
+        self._service = service
+        self._catalog = catalog
+
+    async def update(self) -> None:
+        """Says what the catalog knows now."""
+        everything = all(served.ready for served in self._catalog)
+        names = {"": everything, self._service: everything}
+        names.update({served.ref.name: served.ready for served in self._catalog if served.ref.default})
+        for name, serving in names.items():
+            status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+            await self.servicer.set(name, status)
+
+    async def close(self) -> None:
+        """Says NOT_SERVING from now on, whatever happens."""
+        await self.servicer.enter_graceful_shutdown()

@@ -1,0 +1,84 @@
+"""Running every call of a service inside a context manager."""
+
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import grpc
+
+# Quoted, because only the stubs of grpc make these generic.
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+_Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]]"
+
+
+@dataclass(frozen=True)
+class Method:
+    """The method that a call is of.
+
+    Attributes:
+        service: full name of its service.
+        name: its name.
+        kind: ``unary``, ``client_stream``, ``server_stream`` or ``bidi_stream``.
+    """
+
+    service: str
+    name: str
+    kind: str
+
+    def __str__(self) -> str:
+        return f"{self.service}/{self.name}"
+
+
+Scope = Callable[[Method, Context], AbstractAsyncContextManager[None]]
+"""Makes the context manager of one call."""
+
+_KINDS = {
+    (False, False): ("unary", "unary_unary", grpc.unary_unary_rpc_method_handler),
+    (False, True): ("server_stream", "unary_stream", grpc.unary_stream_rpc_method_handler),
+    (True, False): ("client_stream", "stream_unary", grpc.stream_unary_rpc_method_handler),
+    (True, True): ("bidi_stream", "stream_stream", grpc.stream_stream_rpc_method_handler),
+}
+
+
+class ScopeInterceptor(grpc.aio.ServerInterceptor):
+    """Wraps scopes around every call, the first outermost."""
+
+    def __init__(self, *scopes: Scope) -> None:
+        self._scopes = scopes
+
+    async def intercept_service(
+        self,
+        continuation: _Continuation,
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> "_Handler | None":
+        """Returns the handler with its behaviour inside the scopes; None for a method that nobody serves."""
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        kind, attribute, make = _KINDS[handler.request_streaming, handler.response_streaming]
+        service, _, name = handler_call_details.method.removeprefix("/").rpartition("/")
+        method = Method(service, name, kind)
+        behaviour = getattr(handler, attribute)
+        for scope in reversed(self._scopes):
+            behaviour = _inside(scope, method, behaviour)
+        return make(behaviour, handler.request_deserializer, handler.response_serializer)
+
+
+def _inside(scope: Scope, method: Method, behaviour: Callable[..., Any]) -> Callable[..., Any]:
+    if inspect.iscoroutinefunction(behaviour):
+
+        async def call(request: Any, context: Context) -> Any:
+            async with scope(method, context):
+                return await behaviour(request, context)
+
+        return call
+
+    async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
+        async with scope(method, context):
+            async for response in behaviour(request, context):
+                yield response
+
+    return stream

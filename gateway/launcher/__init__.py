@@ -1,0 +1,1 @@
+"""Running TorchServe and the gateway together on one machine, from start to end."""

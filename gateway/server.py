@@ -1,0 +1,171 @@
+"""The gateway's server, from its first breath to its last."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from camserve.v1 import explanation_pb2_grpc
+from gateway.catalog import Catalog
+from gateway.drain import Drain
+from gateway.health import Health
+from gateway.interceptor import ScopeInterceptor
+from gateway.metrics import Metrics
+from gateway.metrics_server import MetricsServer
+from gateway.service import SERVICE, ExplanationService
+from gateway.settings import MIB, GatewaySettings, variable
+from gateway.status import Statuses
+from gateway.upstream import ModelRef, TorchServe, TorchServeAddresses
+
+__all__ = ["BoundPorts", "ModelRef", "TorchServeAddresses", "serve"]
+
+log = logging.getLogger(__name__)
+
+_STOP_GRACE = 1.0  # seconds for replies that are on their way when no call is left; watchers of health are cut off then
+
+
+@dataclass(frozen=True)
+class BoundPorts:
+    """The ports that the gateway listens on.
+
+    Attributes:
+        grpc: of the service, health and reflection.
+        metrics: of ``/metrics``.
+    """
+
+    grpc: int
+    metrics: int
+
+
+async def serve(
+    settings: GatewaySettings,
+    upstream: TorchServeAddresses,
+    models: Sequence[ModelRef],
+    *,
+    ready: Callable[[BoundPorts], None] | None = None,
+    stop: asyncio.Event,
+) -> None:
+    """Serves until it is told to stop, and then finishes what it has accepted.
+
+    It listens at once; until every model has answered, health says NOT_SERVING and requests get UNAVAILABLE.
+
+    Args:
+        settings: how it listens and what it takes on.
+        upstream: where TorchServe listens. It may come up later.
+        models: the models that TorchServe serves; of each name exactly one version is the default.
+        ready: called once, when every model has answered.
+        stop: set it to end the service.
+
+    Raises:
+        OSError: a port is taken.
+    """
+    metrics = Metrics()
+    torchserve = TorchServe(upstream, settings.upstream_timeout)
+    catalog = Catalog(torchserve, models, settings, metrics)
+    statuses = Statuses(metrics)
+    drain = Drain(SERVICE, statuses)
+    health = Health(SERVICE, catalog)
+    await health.update()
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(torchserve.close)
+        render_pool = stack.enter_context(ThreadPoolExecutor(settings.render_threads, "render"))
+        service = ExplanationService(catalog, settings, metrics, render_pool)
+        server = _server(settings, ScopeInterceptor(metrics.scope, drain.scope, statuses.scope), service, health)
+        ports = BoundPorts(
+            grpc=_bind(server, settings),
+            metrics=await stack.enter_async_context(_metrics_port(settings, metrics)),
+        )
+        await server.start()
+        stack.push_async_callback(server.stop, _STOP_GRACE)
+        log.info("listening on %s, gRPC port %d, metrics port %d", settings.host, ports.grpc, ports.metrics)
+        await _until(stop, _watch(catalog, health, ports, ready))
+        stopped = time.monotonic()
+        await health.close()
+        if not await drain.close(settings.drain_timeout):
+            log.warning("requests were still running %g s after the stop and are cut off", settings.drain_timeout)
+        await torchserve.settle(max(0.0, stopped + settings.drain_timeout - time.monotonic()))
+
+
+def _server(
+    settings: GatewaySettings, interceptor: ScopeInterceptor, service: ExplanationService, health: Health
+) -> grpc.aio.Server:
+    server = grpc.aio.server(
+        interceptors=[interceptor],
+        options=(
+            ("grpc.max_receive_message_length", settings.max_image_bytes + MIB),
+            ("grpc.max_send_message_length", settings.max_response_bytes + MIB),
+            ("grpc.so_reuseport", 0),  # two gateways must not share a port unnoticed
+            ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+            ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.keepalive_time_ms", 60_000),
+            ("grpc.keepalive_timeout_ms", 20_000),
+            ("grpc.max_connection_age_ms", 10 * 60_000),  # so that clients find new servers
+            ("grpc.max_connection_age_grace_ms", round(settings.max_deadline * 1000)),
+        ),
+    )
+    explanation_pb2_grpc.add_ExplanationServiceServicer_to_server(service, server)
+    health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
+    names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server)
+    return server
+
+
+def _bind(server: grpc.aio.Server, settings: GatewaySettings) -> int:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host  # IPv6
+    try:
+        return server.add_insecure_port(f"{host}:{settings.port}")
+    except RuntimeError as error:
+        raise _cannot_listen(settings, "port", error) from error
+
+
+@asynccontextmanager
+async def _metrics_port(settings: GatewaySettings, metrics: Metrics) -> AsyncIterator[int]:
+    try:
+        server = MetricsServer(settings.host, settings.metrics_port, metrics.registry)
+    except OSError as error:
+        raise _cannot_listen(settings, "metrics_port", error) from error
+    try:
+        yield server.port
+    finally:
+        await asyncio.to_thread(server.close)
+
+
+def _cannot_listen(settings: GatewaySettings, setting: str, error: Exception) -> OSError:
+    port = getattr(settings, setting)
+    return OSError(f"cannot listen on {settings.host}:{port} ({error}); choose another port with {variable(setting)}")
+
+
+async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Does work that has no end of its own until the event is set; passes on what the work raises."""
+    working = asyncio.create_task(work)
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
+    finally:
+        stopping.cancel()
+        working.cancel()
+
+
+async def _watch(
+    catalog: Catalog, health: Health, ports: BoundPorts, ready: Callable[[BoundPorts], None] | None
+) -> None:
+    told = ready is None
+
+    async def changed() -> None:
+        nonlocal told
+        await health.update()
+        if ready is not None and not told and all(served.ready for served in catalog):
+            told = True
+            ready(ports)
+
+    await catalog.watch(changed)

@@ -1,0 +1,142 @@
+"""The servicer of ``camserve.v1.ExplanationService``."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+
+from camserve.errors import InvalidArgumentError, UnimplementedError, from_status
+from camserve.v1 import explanation_pb2 as pb
+from camserve.v1 import explanation_pb2_grpc
+from camserve.worker.v1 import worker_pb2
+from gateway.admission.admission import Admission, Admitted
+from gateway.catalog import Catalog
+from gateway.interceptor import Context
+from gateway.metrics import Metrics
+from gateway.output import Renderer
+from gateway.queue import Answer
+from gateway.settings import GatewaySettings
+
+SERVICE: str = pb.DESCRIPTOR.services_by_name["ExplanationService"].full_name
+
+
+class ExplanationService(explanation_pb2_grpc.ExplanationServiceServicer):
+    """Admits requests, has them answered, renders and accounts; raises errors of camserve."""
+
+    def __init__(
+        self, catalog: Catalog, settings: GatewaySettings, metrics: Metrics, render_pool: ThreadPoolExecutor
+    ) -> None:
+        self._catalog = catalog
+        self._settings = settings
+        self._metrics = metrics
+        self._render_pool = render_pool
+        self._admission = Admission(catalog, settings)
+
+    async def Explain(self, request: pb.ExplainRequest, context: Context) -> pb.ExplainResponse:  # noqa: N802
+        """Explains one image."""
+        arrival = time.monotonic()
+        remaining = self._remaining(context)
+        admitted = self._admission.explain(request, remaining)
+        forms = list(request.output.renderings)
+        request.ClearField("output")  # the worker makes native maps only
+        answer = await self._answer(admitted, request, arrival + remaining)
+        response = answer.result.explain
+        if forms:
+            start = time.monotonic()
+            renderer = Renderer(request.image, admitted.card.image_limits, admitted.card.model.input_size)
+            await asyncio.get_running_loop().run_in_executor(self._render_pool, renderer.render, response, forms)
+            _set(response.timing.render, time.monotonic() - start)
+        self._finish(response, request.request_id, admitted, answer, arrival)
+        return response
+
+    async def Predict(self, request: pb.PredictRequest, context: Context) -> pb.PredictResponse:  # noqa: N802
+        """Predicts without explaining."""
+        arrival = time.monotonic()
+        remaining = self._remaining(context)
+        admitted = self._admission.predict(request)
+        answer = await self._answer(admitted, request, arrival + remaining)
+        response = answer.result.predict
+        self._finish(response, request.request_id, admitted, answer, arrival)
+        return response
+
+    async def ListModels(self, request: pb.ListModelsRequest, _context: Context) -> pb.ListModelsResponse:  # noqa: N802
+        """Lists the models that are served."""
+        if request.task not in pb.Task.values():
+            text = f"task is {request.task}, which is no task; leave it out for all models"
+            raise InvalidArgumentError(text, "TASK_UNKNOWN", field="task")
+        models = (served.describe() for served in self._catalog)
+        return pb.ListModelsResponse(models=(model for model in models if request.task in (0, model.task)))
+
+    async def GetModel(self, request: pb.GetModelRequest, _context: Context) -> pb.GetModelResponse:  # noqa: N802
+        """Describes one model."""
+        if not request.name:
+            text = "name is empty; name a model, as ListModels gives it"
+            raise InvalidArgumentError(text, "MODEL_REQUIRED", field="name")
+        return pb.GetModelResponse(model=self._catalog.find(request.name, request.version, field="name").describe())
+
+    def ExplainStream(self, _requests: Any, _context: Context) -> AsyncIterator[pb.ExplainStreamResponse]:  # noqa: N802
+        """Says that it cannot do this yet."""
+        raise UnimplementedError(
+            "this server does not explain over streams yet; call Explain once per image", "EXPLAIN_STREAM_UNIMPLEMENTED"
+        )
+
+    def ExplainProgress(  # noqa: N802
+        self, _request: pb.ExplainProgressRequest, _context: Context
+    ) -> AsyncIterator[pb.ExplainProgressResponse]:
+        """Says that it cannot do this yet."""
+        raise UnimplementedError(
+            "this server does not report progress yet; call Explain", "EXPLAIN_PROGRESS_UNIMPLEMENTED"
+        )
+
+    def _remaining(self, context: Context) -> float:
+        """Seconds that the call may take from now."""
+        remaining: float | None = context.time_remaining()
+        wanted = self._settings.default_deadline if remaining is None else remaining
+        return min(wanted, self._settings.max_deadline)
+
+    async def _answer(
+        self, admitted: Admitted, request: pb.ExplainRequest | pb.PredictRequest, deadline: float
+    ) -> Answer:
+        request.request_id = request.request_id or uuid.uuid4().hex
+        self._metrics.image_bytes(admitted.served.ref.name).observe(len(request.image))
+        if isinstance(request, pb.ExplainRequest):
+            item = worker_pb2.Item(explain=request)
+        else:
+            item = worker_pb2.Item(predict=request)
+        answer = await admitted.served.queue.submit(item, deadline)
+        if answer.result.WhichOneof("result") == "error":
+            raise from_status(answer.result.error)
+        return answer
+
+    def _finish(
+        self,
+        response: pb.ExplainResponse | pb.PredictResponse,
+        request_id: str,
+        admitted: Admitted,
+        answer: Answer,
+        arrival: float,
+    ) -> None:
+        """Fills in what only the gateway knows, and accounts for the time."""
+        model = admitted.served.ref
+        response.model, response.version = model.name, model.version
+        response.request_id = request_id
+        timing = response.timing
+        timing.pack_size = answer.pack_size
+        _set(timing.queue, answer.queued)
+        _set(timing.upstream, answer.upstream)
+        _set(timing.total, time.monotonic() - arrival)
+        self._metrics.observe_stages(model.name, admitted.card.task, admitted.method, _stages(timing))
+
+
+def _stages(timing: pb.Timing) -> Mapping[str, float]:
+    return {
+        field.name: value.ToNanoseconds() / 1e9 for field, value in timing.ListFields() if field.name != "pack_size"
+    }
+
+
+def _set(duration: Duration, seconds: float) -> None:
+    duration.FromNanoseconds(round(seconds * 1e9))

@@ -1,0 +1,190 @@
+"""Recipes: what a servable model is made of, read from the ``recipe.yaml`` of its folder."""
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from model_store.sections import (
+    Explanation,
+    FilePath,
+    Labels,
+    Limits,
+    Line,
+    Name,
+    Preprocessing,
+    Section,
+    Source,
+    Version,
+    Weights,
+    Worker,
+)
+
+RECIPE_FILE = "recipe.yaml"
+"""Name of a recipe inside its model's folder."""
+
+
+class RecipeError(ValueError):
+    """A recipe is missing or wrong; the message names the file, each key at fault and the remedy."""
+
+
+class Recipe(Section):
+    """A servable model.
+
+    Attributes:
+        name: what requests call it.
+        version: of the model; several versions of one name may be served.
+        task: ``classify``, ``caption`` or ``answer``.
+        description: one line.
+        source: the network.
+        weights: its weights.
+        labels: of the classes or answers, in index order, as given or as read from ``labels_file``; None: the
+            source's own, where it has any.
+        labels_file: UTF-8 text, a label a line, in the folder.
+        preprocessing: from image to input.
+        explanation: the defaults of an explanation.
+        limits: bounds on requests.
+        worker: the processes.
+    """
+
+    name: Name
+    version: Version
+    task: Literal["classify", "caption", "answer"]
+    description: Line
+    source: Source
+    weights: Weights
+    labels: Labels | None = None
+    labels_file: FilePath | None = None
+    preprocessing: Preprocessing
+    explanation: Explanation = Explanation()
+    limits: Limits = Limits()
+    worker: Worker = Worker()
+
+    @model_validator(mode="after")
+    def _check(self) -> "Recipe":
+        if self.source.python and self.weights.pretrained:
+            raise ValueError("weights.pretrained goes with a library's network; give weights.file for source.python")
+        if self.source.transformers and self.source.transformers.config and self.weights.pretrained:
+            raise ValueError("weights.pretrained goes with source.transformers.name; give weights.file for a config")
+        return self
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file of the folder that the model needs, the recipe among them."""
+        return (RECIPE_FILE, *self.named_files.values())
+
+    @property
+    def named_files(self) -> dict[str, str]:
+        """The files that the recipe names, by key."""
+        python, transformers = self.source.python, self.source.transformers
+        named = {
+            "source.python.file": python.file if python else None,
+            "source.transformers.config": transformers.config if transformers else None,
+            "weights.file": self.weights.file,
+            "labels_file": self.labels_file,
+        }
+        return {key: file for key, file in named.items() if file}
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Reads and checks a recipe and the presence of the files it names.
+
+    Args:
+        path: a model's folder, or the recipe in it.
+
+    Raises:
+        RecipeError: with every fault that was found.
+    """
+    file = path / RECIPE_FILE if path.is_dir() else path
+    data = _read(file)
+    try:
+        recipe = Recipe.model_validate(data)
+        problems = _file_problems(recipe, file.parent)
+        if recipe.labels_file and not problems:
+            lines = _text(file.parent / recipe.labels_file).splitlines()
+            recipe = Recipe.model_validate({**data, "labels": [line.strip() for line in lines if line.strip()]})
+    except ValidationError as error:
+        problems = [_describe(fault) for fault in error.errors()]
+    if problems:
+        raise RecipeError("\n".join(f"{file}: {problem}" for problem in problems))
+    return recipe
+
+
+def model_folders(store: Path) -> list[Path]:
+    """The folders of a model store that hold a recipe, in order of their names.
+
+    Raises:
+        RecipeError: if there is none.
+    """
+    folders = sorted(file.parent for file in store.glob(f"*/{RECIPE_FILE}"))
+    if not folders:
+        raise RecipeError(f"{store}: no folder here holds a {RECIPE_FILE}; name the right model store")
+    return folders
+
+
+def _read(file: Path) -> Mapping[str, object]:
+    try:
+        data = yaml.safe_load(_text(file))
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{file}: not readable as YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(data, dict):
+        raise RecipeError(f"{file}: must be a mapping of keys such as name, version and task")
+    return data
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise RecipeError(f"{file}: no such file; a model's folder holds a {RECIPE_FILE}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{file}: not readable as UTF-8 text: {error}") from error
+
+
+def _file_problems(recipe: Recipe, folder: Path) -> list[str]:
+    problems = []
+    if recipe.labels and recipe.labels_file:
+        problems.append("labels: give labels or labels_file, not both")
+    for key, name in recipe.named_files.items():
+        file = folder / name
+        if not file.is_file():
+            problems.append(f"{key}: there is no file {file}; add it or mend the name")
+        elif not file.resolve().is_relative_to(folder.resolve()):
+            problems.append(f"{key}: {name} leads out of the model's folder; put the file itself there")
+    if not problems and recipe.weights.file:
+        fault = _weights_fault(folder / recipe.weights.file)
+        if fault:
+            problems.append(f"weights.file: {recipe.weights.file} {fault}")
+    return problems
+
+
+def _weights_fault(file: Path) -> str | None:
+    """Looks at the outer form only: enough to tell a cut-off download, a pointer file or a bare pickle."""
+    if file.suffix == ".safetensors":
+        with file.open("rb") as stream:
+            head = stream.read(9)
+        header = int.from_bytes(head[:8], "little")
+        if head[8:] == b"{" and 8 + header <= file.stat().st_size:
+            return None
+        return "is not a whole safetensors file; fetch or train the weights again"
+    if zipfile.is_zipfile(file):
+        return None
+    return "is not a file of torch.save in its zip form; save the state dict again, best as safetensors"
+
+
+def _describe(fault: ErrorDetails) -> str:
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"]).lstrip(".")
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "extra_forbidden":
+        message = "not a key of recipes; remove it or mend its spelling"
+    elif fault["type"] == "missing":
+        message = "is missing; add it"
+    elif fault["type"] == "string_type":
+        message = f"must be text; write it in quotes (YAML reads it as {fault['input']!r})"
+    elif fault["type"] != "value_error":
+        message = f"{message[0].lower()}{message[1:]} (it is {fault['input']!r})"
+    return f"{place}: {message}" if place else message

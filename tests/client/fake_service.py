@@ -1,0 +1,146 @@
+"""A service that plays camserve: known answers, and failures to order."""
+
+import threading
+from typing import NoReturn
+
+import grpc
+import numpy as np
+from grpc_status import rpc_status
+
+from camserve.errors import CamserveError, InvalidArgumentError, NotFoundError
+from camserve.image import read_header
+from camserve.v1 import explanation_pb2 as pb
+from camserve.v1.explanation_pb2_grpc import ExplanationServiceServicer
+
+LABELS = ("circle", "star", "square")
+MAP = np.array([[0, 1], [2, 8]], dtype="<f4")
+
+
+class FakeService(ExplanationServiceServicer):
+    """Knows a classifier, a captioner and an answerer; fails first with what ``failures`` holds."""
+
+    def __init__(self) -> None:
+        self.failures: list[CamserveError] = []
+        self.calls = 0
+        self.requests: list[pb.ExplainRequest | pb.PredictRequest] = []
+        self.time_remaining = 0.0
+        self.blocked = threading.Event()
+        self.blocked.set()
+
+    def Explain(self, request: pb.ExplainRequest, context: grpc.ServicerContext) -> pb.ExplainResponse:  # noqa: N802
+        self._begin(request, context)
+        header = read_header(request.image)
+        size = pb.ImageSize(height=header.height, width=header.width)
+        targets = request.targets or [pb.Target(class_target=pb.ClassTarget(rank=0))]
+        return pb.ExplainResponse(
+            model=request.model,
+            version="1",
+            predictions=[_prediction(0, 0.75), _prediction(1, 0.25)],
+            explanations=[self._explanation(target, size, request, context) for target in targets],
+            image_size=size,
+            request_id=request.request_id,
+        )
+
+    def Predict(self, request: pb.PredictRequest, context: grpc.ServicerContext) -> pb.PredictResponse:  # noqa: N802
+        self._begin(request, context)
+        if request.question:
+            answer = pb.AnswerPrediction(question=request.question, answer="red", probability=0.5)
+            return pb.PredictResponse(model=request.model, predictions=[pb.Prediction(answer=answer)])
+        predictions = [_prediction(0, 0.75), _prediction(1, 0.25)]
+        return pb.PredictResponse(model=request.model, version="1", predictions=predictions[: request.top_k or 5])
+
+    def ListModels(  # noqa: N802
+        self, request: pb.ListModelsRequest, context: grpc.ServicerContext
+    ) -> pb.ListModelsResponse:
+        self._begin(None, context)
+        return pb.ListModelsResponse(models=[m for m in MODELS if request.task in (pb.TASK_UNSPECIFIED, m.task)])
+
+    def GetModel(self, request: pb.GetModelRequest, context: grpc.ServicerContext) -> pb.GetModelResponse:  # noqa: N802
+        self._begin(None, context)
+        model = next((m for m in MODELS if m.name == request.name), None)
+        if model is None:
+            self._abort(NotFoundError(f"there is no model '{request.name}'", "MODEL_UNKNOWN", field="name"), context)
+        return pb.GetModelResponse(model=model)
+
+    def ExplainStream(self, request_iterator: object, context: grpc.ServicerContext) -> NoReturn:  # noqa: N802
+        raise NotImplementedError
+
+    def ExplainProgress(self, request: object, context: grpc.ServicerContext) -> NoReturn:  # noqa: N802
+        raise NotImplementedError
+
+    def _begin(self, request: pb.ExplainRequest | pb.PredictRequest | None, context: grpc.ServicerContext) -> None:
+        self.calls += 1
+        self.time_remaining = context.time_remaining()
+        if request is not None:
+            self.requests.append(request)
+        self.blocked.wait()
+        if self.failures:
+            self._abort(self.failures.pop(0), context)
+
+    def _explanation(
+        self, target: pb.Target, size: pb.ImageSize, request: pb.ExplainRequest, context: grpc.ServicerContext
+    ) -> pb.Explanation:
+        heatmap = pb.Heatmap(
+            height=2,
+            width=2,
+            data=MAP.tobytes(),
+            maximum=8,
+            box=pb.Box(left=0, top=0, right=size.width, bottom=size.height),
+        )
+        return pb.Explanation(
+            target=self._resolved(target, context),
+            score=4.5,
+            heatmap=heatmap,
+            method=request.method or "grad-cam",
+            layers=request.layers or ["trunk"],
+        )
+
+    def _resolved(self, target: pb.Target, context: grpc.ServicerContext) -> pb.ResolvedTarget:
+        match target.WhichOneof("kind"):
+            case "caption":
+                text = target.caption.text or "a red circle"
+                return pb.ResolvedTarget(caption=pb.ResolvedCaption(text=text), polarity=pb.POLARITY_SUPPORT)
+            case "answer":
+                answer = pb.ResolvedAnswer(question=target.answer.question, answer="red", probability=0.5)
+                return pb.ResolvedTarget(answer=answer, polarity=pb.POLARITY_SUPPORT)
+        chosen = target.class_target
+        if chosen.label and chosen.label not in LABELS:
+            message = f"there is no class '{chosen.label}'; nearest: circle"
+            self._abort(InvalidArgumentError(message, "LABEL_UNKNOWN", field="targets[0].class_target.label"), context)
+        index = LABELS.index(chosen.label) if chosen.label else chosen.index + chosen.rank
+        resolved = pb.ResolvedClass(index=index, label=LABELS[index], probability=0.75)
+        return pb.ResolvedTarget(class_target=resolved, polarity=pb.POLARITY_SUPPORT)
+
+    def _abort(self, error: CamserveError, context: grpc.ServicerContext) -> None:
+        context.abort_with_status(rpc_status.to_status(error.to_status()))
+
+
+def _prediction(index: int, probability: float) -> pb.Prediction:
+    return pb.Prediction(
+        class_prediction=pb.ClassPrediction(index=index, label=LABELS[index], probability=probability, logit=2.5)
+    )
+
+
+MODELS = [
+    pb.Model(
+        name=f"scenes-{name}",
+        version="1",
+        default_version=True,
+        task=task,
+        labels=LABELS,
+        input_size=pb.ImageSize(height=112, width=112),
+        fit=pb.FIT_STRETCH,
+        layers=["stem", "trunk"],
+        default_layers=["trunk"],
+        methods=[pb.Method(id="grad-cam", options=[pb.MethodOption(name="steps", minimum=1)])],
+        default_method="grad-cam",
+        limits=pb.Limits(max_image_bytes=1000, max_targets=16),
+        ready=name != "captioner",
+        weights=pb.WEIGHTS_TRAINED,
+    )
+    for name, task in (
+        ("answerer", pb.TASK_ANSWER),
+        ("captioner", pb.TASK_CAPTION),
+        ("classifier", pb.TASK_CLASSIFY),
+    )
+]

@@ -1,0 +1,81 @@
+import asyncio
+
+import grpc
+import pytest
+
+from camserve.v1 import explanation_pb2 as pb
+from tests.gateway.client import Gateway, picture, refused
+from tests.gateway.torchserve import FakeTorchServe
+
+EXPLAIN = 'grpc_method="Explain",grpc_service="camserve.v1.ExplanationService",grpc_type="unary"'
+
+
+def handled(metrics: dict[str, float], method: str = "Explain", kind: str = "unary") -> dict[str, float]:
+    """Calls that ended, by code."""
+    start = 'grpc_server_handled_total{grpc_code="'
+    end = f'",grpc_method="{method}",grpc_service="camserve.v1.ExplanationService",grpc_type="{kind}"}}'
+    return {
+        sample.removeprefix(start).removesuffix(end): value
+        for sample, value in metrics.items()
+        if sample.startswith(start) and sample.endswith(end)
+    }
+
+
+async def test_every_call_is_counted_once_by_its_code(gateway: Gateway, torchserve: FakeTorchServe) -> None:
+    good = pb.ExplainRequest(model="shapes", image=picture())
+    await asyncio.gather(*(gateway.stub.Explain(good) for _ in range(5)))
+    await refused(gateway.stub.Explain(pb.ExplainRequest(model="shapes", image=b"text")))
+    await refused(gateway.stub.Explain(pb.ExplainRequest(model="none", image=picture())))
+
+    torchserve.open.clear()
+    packs = len(torchserve.packs)
+    gone = gateway.stub.Explain(good)
+    await torchserve.arrived(packs + 1)
+    gone.cancel()
+    with pytest.raises(grpc.aio.AioRpcError):
+        await gateway.stub.Explain(good, timeout=0.05)
+    torchserve.open.set()
+    await gateway.stub.Explain(good)
+
+    async def all_ended() -> dict[str, float]:
+        while (metrics := await gateway.metrics())[f"grpc_server_handling_seconds_count{{{EXPLAIN}}}"] < 10:
+            pass
+        return metrics
+
+    metrics = await all_ended()
+    assert metrics[f"grpc_server_started_total{{{EXPLAIN}}}"] == 10
+    assert handled(metrics) == {
+        "OK": 6,
+        "INVALID_ARGUMENT": 1,
+        "NOT_FOUND": 1,
+        "CANCELLED": 1,
+        "DEADLINE_EXCEEDED": 1,
+    }
+    assert metrics['camserve_refusals_total{reason="IMAGE_NOT_RECOGNISED"}'] == 1
+    assert metrics['camserve_refusals_total{reason="MODEL_UNKNOWN"}'] == 1
+    assert metrics['camserve_queue_depth{model="shapes"}'] == 0
+    assert metrics['camserve_in_flight{model="shapes"}'] == 0
+    assert metrics['camserve_image_bytes_count{model="shapes"}'] == 8
+
+
+async def test_streams_are_counted_too(gateway: Gateway) -> None:
+    async def progress() -> None:
+        async for _ in gateway.stub.ExplainProgress(pb.ExplainProgressRequest()):
+            pass
+
+    await refused(progress())
+    assert handled(await gateway.metrics(), "ExplainProgress", "server_stream") == {"UNIMPLEMENTED": 1}
+
+
+async def test_stages_have_the_methods_id_and_never_what_a_caller_wrote(gateway: Gateway) -> None:
+    request = pb.ExplainRequest(model="shapes", image=picture(), method="gradcam")
+    request.output.renderings.add(format=pb.RENDERING_FORMAT_PNG)
+    await gateway.stub.Explain(request)
+    await gateway.stub.Predict(pb.PredictRequest(model="shapes", image=picture()))
+    metrics = await gateway.metrics()
+    for stage in ("queue", "upstream", "decode", "render", "total"):
+        labels = f'method="grad-cam",model="shapes",stage="{stage}",task="classify"'
+        assert metrics[f"camserve_stage_seconds_count{{{labels}}}"] == 1
+    labels = 'method="",model="shapes",stage="total",task="classify"'
+    assert metrics[f"camserve_stage_seconds_count{{{labels}}}"] == 1
+    assert not any("gradcam" in sample for sample in metrics)
