@@ -7,10 +7,13 @@ Pure PyTorch, and usable by itself:
     result = explain(model.eval(), images, targets=[281, 207], method="grad-cam")
     heat = upsample(normalize(result.maps), images.shape[-2:])
 
-Files: ``hooks`` (how a call watches a model), ``capture`` (forward and head gradients), ``attention`` (seeing attention
-weights), ``layers`` (how a layer's output is a map), ``survey`` (which layers are maps), ``choice`` (which layer),
-``targets`` (which score), ``registry`` (which methods), ``families`` (the methods), ``maps`` (what is done to maps),
-``explanation`` (what comes out), ``explainer`` (all of it in order).
+What is explained: ``targets`` (which score), ``layers`` (how a layer's output is read as a map), ``survey`` (which
+layers a model has, seen by watching it), ``choice`` (which of them is read).
+How models are run: ``hooks`` (watching and replacing modules for one call in one thread), ``capture`` (forward, and
+gradients of the head), ``head`` (the head alone, many times), ``masking`` (the image behind many masks), ``picture``
+(gradients at the pixels), ``noise`` (noisy copies), ``attention`` (attention weights).
+What comes of it: ``registry`` (what a method is), ``families`` (the methods), ``maps`` (what is done to maps),
+``explanation`` (the result), ``explainer`` (all of it in order), ``table`` (the methods in Markdown).
 """
 
 from saliency.explainer import explain
