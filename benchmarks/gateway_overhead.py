@@ -17,7 +17,6 @@ from pathlib import Path
 
 import grpc
 import psutil
-from model_store.scenes.demo import demo_scenes
 from PIL import Image
 
 from camserve.v1 import explanation_pb2 as pb
@@ -25,6 +24,7 @@ from camserve.v1.explanation_pb2_grpc import ExplanationServiceStub
 from camserve.worker.v1 import worker_pb2 as wire
 from gateway.launcher.server import Server, run_server
 from gateway.torchserve import inference_pb2
+from model_store.scenes.demo import demo_scenes
 from model_store.scenes.drawing import draw
 
 MODEL = "scenes-classifier"

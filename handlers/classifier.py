@@ -96,11 +96,11 @@ class Classifier(Servable[ClassifierJob]):
             max_aspect_ratio=recipe.limits.max_aspect_ratio,
         )
         self._found(self.defaults, blank, [[saliency.Rank(0)]])
+        self.methods = [method for method in saliency.methods() if self._suits(method, blank)]
 
     def describe(self) -> pb.Model:
         """The model's card."""
-        methods = [method for method in saliency.methods() if method.unsuitable(self.network) is None]
-        return card(self.recipe, self.labels, self.layers, self.defaults.layers, methods)
+        return card(self.recipe, self.labels, self.layers, self.defaults.layers, self.methods)
 
     def read(self, item: wire.Item) -> ClassifierJob:
         """Reads the targets and decodes the image."""
@@ -122,6 +122,14 @@ class Classifier(Servable[ClassifierJob]):
         if not isinstance(group, Explaining):
             return self._predict(jobs, batch)
         return self._explain(group, jobs, batch)
+
+    def _suits(self, method: type[saliency.Method], blank: Tensor) -> bool:
+        if method.told_by_running:
+            try:
+                saliency.explain(self.network, blank, [0], method.id, list(self.defaults.layers))
+            except saliency.UnsuitableError:
+                return False
+        return method.unsuitable(self.network) is None
 
     def _picture(self, image: bytes) -> tuple[Picture, float]:
         start = time.perf_counter()

@@ -136,6 +136,7 @@ class Method(ABC):
         clip: whether negative evidence is set to zero.
         class_agnostic: whether the map ignores the target.
         chooses_layers: whether it has a choice of its own where the caller names no layer, or reads none.
+        told_by_running: whether only a run tells if a model suits it.
         sanity_failing: whether maps are known to depend little on the model (Adebayo et al., Sanity checks, 2018).
     """
 
@@ -148,6 +149,7 @@ class Method(ABC):
     clip: ClassVar[bool] = True
     class_agnostic: ClassVar[bool] = False
     chooses_layers: ClassVar[bool] = False
+    told_by_running: ClassVar[bool] = False
     sanity_failing: ClassVar[bool] = False
 
     @abstractmethod

@@ -29,6 +29,7 @@ class CAM(Method):
     """
 
     clip = False
+    told_by_running = True
     needs = "global average pooling and one linear layer at the end"
 
     def explain(self, problem: Problem) -> Evidence:

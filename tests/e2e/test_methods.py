@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from model_store.scenes.demo import demo_scenes
 from PIL import Image
 
 from camserve import ExplanationClient
 from camserve.cli import main
 from gateway.launcher.server import Server, run_server
+from model_store.scenes.demo import demo_scenes
 from model_store.scenes.drawing import draw
 
 pytestmark = pytest.mark.slow
