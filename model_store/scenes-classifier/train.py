@@ -1,6 +1,7 @@
 """Train the scenes classifier from a seed and report how it does on held-out scenes.
 
-Run from anywhere: ``python model_store/scenes-classifier/train.py``. Takes about twelve minutes on two cores.
+Run from anywhere: ``python model_store/scenes-classifier/train.py``. Takes about a quarter of an hour on two idle
+cores.
 
 Most passes over the scenes are made at half the resolution, which is four times as fast: the shapes are learnt there,
 and the last passes at full resolution add the small ones.

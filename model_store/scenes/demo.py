@@ -11,8 +11,8 @@ def demo_scenes() -> list[tuple[str, Scene]]:
     return [
         ("cross", one_class_scene(10_020_066)),
         ("star-and-circle", two_class_scene(10_020_824)),
-        ("small-heart", one_class_scene(10_020_218)),
+        ("small-square", one_class_scene(10_020_072)),
         ("ring-and-small-circle", two_class_scene(10_020_188)),
         ("heart-before-star", two_class_scene(10_020_872)),
-        ("four-objects", general_scene(10_020_157)),
+        ("four-objects", general_scene(10_020_629)),
     ]

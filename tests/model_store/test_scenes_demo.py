@@ -19,7 +19,7 @@ def test_the_mix_has_something_for_every_point() -> None:
     assert len(scenes) == 6
     assert len(scenes["cross"].objects) == 1
     assert len(scenes["four-objects"].objects) == 4
-    assert scenes["small-heart"].objects[0].extent <= 0.15
+    assert scenes["small-square"].objects[0].extent <= 0.15
     assert min(item.extent for item in scenes["ring-and-small-circle"].objects) <= 0.15
     back, front = scenes["heart-before-star"].objects
     assert (back.shape, front.shape) == ("star", "heart")
