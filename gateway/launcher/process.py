@@ -140,6 +140,8 @@ def _environment(env: Mapping[str, str], run_dir: Path, workers: int) -> dict[st
     return {
         "OMP_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
+        # Threads that spin while they wait for each other stall for hundreds of milliseconds on a machine that is busy.
+        "OMP_WAIT_POLICY": "PASSIVE",
         **kept,
         "TMPDIR": str(run_dir),
         "PYTHONFAULTHANDLER": "1",  # a crash in native code leaves a traceback too

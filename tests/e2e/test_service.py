@@ -172,8 +172,11 @@ def _workers(service: Server) -> set[int]:
     return {process.pid for process in tree if "model_service_worker" in " ".join(process.cmdline())}
 
 
-def test_workers_can_be_told(service: Server) -> None:
-    assert len(_workers(service)) == 1
+def test_the_worker_has_all_cores_and_does_not_spin_on_them(service: Server) -> None:
+    (worker,) = _workers(service)
+    environment = psutil.Process(worker).environ()
+    assert int(environment["OMP_NUM_THREADS"]) <= len(psutil.Process(worker).cpu_affinity())
+    assert environment["OMP_WAIT_POLICY"] == "PASSIVE"
 
 
 def test_the_nearest_labels_are_named(client: ExplanationClient) -> None:
