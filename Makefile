@@ -28,7 +28,9 @@ demo: install ## explain a few pictures through the running service into out/dem
 	$(BIN)/python examples/demo.py
 
 serve: install ## serve MODELS on PORT until Ctrl-C
-	@$(BIN)/camserve-server up --models $(MODELS) --port $(PORT) --metrics-port $(METRICS_PORT)
+	@echo "When it is ready, call it from another terminal; Ctrl-C here stops it:"
+	@echo "    $(BIN)/camserve explain PHOTO.jpg --server localhost:$(PORT) --out overlay.png"
+	@exec $(BIN)/camserve-server up --models $(MODELS) --port $(PORT) --metrics-port $(METRICS_PORT)
 
 test: install-dev ## all tests
 	$(BIN)/python -m pytest
