@@ -111,7 +111,7 @@ class Classifier(Servable[ClassifierJob]):
         method = _method(request.method or self.defaults.method)
         group = Explaining(
             method.id,
-            tuple(request.layers) or (() if method.chooses_layers else self.defaults.layers),
+            tuple(request.layers) or (self.defaults.layers if method.reads is saliency.Reads.LAST else ()),
             tuple((field.name, _plain(value)) for field, value in request.options.ListFields()),
         )
         return ClassifierJob(*self._picture(request.image), group=group, targets=targets)

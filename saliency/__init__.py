@@ -20,7 +20,17 @@ from saliency.explainer import explain
 from saliency.explanation import Explanation, MapWarning, WarningKind
 from saliency.layers import LayerError
 from saliency.maps import normalize, upsample
-from saliency.registry import Cost, Method, Option, OptionError, UnknownMethodError, UnsuitableError, method, methods
+from saliency.registry import (
+    Cost,
+    Method,
+    Option,
+    OptionError,
+    Reads,
+    UnknownMethodError,
+    UnsuitableError,
+    method,
+    methods,
+)
 from saliency.targets import Class, Contrast, Counter, Rank, TargetError
 
 __all__ = [
@@ -35,6 +45,7 @@ __all__ = [
     "Option",
     "OptionError",
     "Rank",
+    "Reads",
     "TargetError",
     "UnknownMethodError",
     "UnsuitableError",

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 from torch import Tensor, nn
 
 from saliency.capture import Inputs
-from saliency.choice import resolve
+from saliency.choice import resolve, stages
 from saliency.layers import Layer, LayersLike
 from saliency.targets import Targets
 
@@ -36,6 +36,17 @@ class Cost(Enum):
     """A few forwards or backwards."""
     MANY = "many"
     """Tens to thousands of forwards or backwards."""
+
+
+class Reads(Enum):
+    """What a method reads where the caller names no layer."""
+
+    LAST = "last"
+    """The last layer before pooling."""
+    STAGES = "stages"
+    """The last layer of each resolution."""
+    MODEL = "model"
+    """No layer but the whole model, whatever the caller names."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +146,7 @@ class Method(ABC):
         needs: what a model must have, in words.
         clip: whether negative evidence is set to zero.
         class_agnostic: whether the map ignores the target.
-        chooses_layers: whether it has a choice of its own where the caller names no layer, or reads none.
+        reads: what it reads where the caller names no layer.
         told_by_running: whether only a run tells if a model suits it.
         sanity_failing: whether maps are known to depend little on the model (Adebayo et al., Sanity checks, 2018).
     """
@@ -148,7 +159,7 @@ class Method(ABC):
     needs: ClassVar[str] = "a layer with rows and columns"
     clip: ClassVar[bool] = True
     class_agnostic: ClassVar[bool] = False
-    chooses_layers: ClassVar[bool] = False
+    reads: ClassVar[Reads] = Reads.LAST
     told_by_running: ClassVar[bool] = False
     sanity_failing: ClassVar[bool] = False
 
@@ -162,6 +173,10 @@ class Method(ABC):
         Raises:
             LayerError: a layer does not exist or cannot be explained.
         """
+        if self.reads is Reads.MODEL:
+            return ()
+        if self.reads is Reads.STAGES and given is None:
+            return stages(model, inputs)
         return resolve(model, given, inputs)
 
     @classmethod

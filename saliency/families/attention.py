@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from saliency.attention import watch_attention
-from saliency.capture import Inputs, call, scores_of
-from saliency.layers import Layer, LayersLike
-from saliency.registry import Cost, Evidence, Method, Problem, UnsuitableError, register
+from saliency.capture import call, scores_of
+from saliency.layers import Layer
+from saliency.registry import Cost, Evidence, Method, Problem, Reads, UnsuitableError, register
 from saliency.survey import Survey, blank, recall, survey
 from saliency.targets import Targets
 
@@ -24,7 +24,7 @@ from saliency.targets import Targets
 class AttentionMethod(Method):
     """A map made of the attention weights of all blocks."""
 
-    chooses_layers = True
+    reads = Reads.MODEL
     needs = "attention over the whole image"
 
     def explain(self, problem: Problem) -> Evidence:
@@ -46,10 +46,6 @@ class AttentionMethod(Method):
             problem: what to explain.
             start: ``[T]`` float32, where the scores are read from.
         """
-
-    def layers(self, model: nn.Module, given: LayersLike, inputs: Inputs) -> tuple[Layer, ...]:
-        """None: it reads the whole model."""
-        return ()
 
     @classmethod
     def unsuitable(cls, model: nn.Module) -> str | None:

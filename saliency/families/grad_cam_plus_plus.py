@@ -4,16 +4,14 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from saliency.capture import Inputs, forward
-from saliency.choice import resolve, stages
+from saliency.capture import forward
 from saliency.families.gradient_cam import GradientCAM, weighted
-from saliency.layers import Layer, LayersLike
 from saliency.maps import fuse
 from saliency.noise import noisy_copies
 from saliency.picture import GRAPH_CHUNK
-from saliency.registry import Cost, Evidence, Method, Problem, fusion, option, register
+from saliency.registry import Cost, Evidence, Method, Problem, Reads, fusion, option, register
 
 
 @register(
@@ -92,13 +90,9 @@ class RefineCAM(GradCAMPlusPlus):
     each resolution, which is our reading: the authors' code leaves the choice to the caller.
     """
 
-    chooses_layers = True
+    reads = Reads.STAGES
 
     fusion: str = fusion("product")
-
-    def layers(self, model: nn.Module, given: LayersLike, inputs: Inputs) -> tuple[Layer, ...]:
-        """All stages, unless the caller names layers."""
-        return stages(model, inputs) if given is None else resolve(model, given, inputs)
 
 
 def _smooth_map(activation: Tensor, means: Tensor) -> Tensor:

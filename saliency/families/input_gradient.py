@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from saliency.capture import Inputs, call, scores_of
-from saliency.layers import Layer, LayersLike
 from saliency.noise import noisy_copies
 from saliency.picture import GRAPH_CHUNK, forward_from_picture, picture_of, with_picture
-from saliency.registry import Cost, Evidence, Method, Problem, option, register
+from saliency.registry import Cost, Evidence, Method, Problem, Reads, option, register
 from saliency.targets import Targets
 
 
@@ -19,12 +18,8 @@ from saliency.targets import Targets
 class PixelMethod(Method):
     """A method whose map has the image's own resolution and which reads no layer."""
 
-    chooses_layers = True
+    reads = Reads.MODEL
     needs = "nothing more"
-
-    def layers(self, model: nn.Module, given: LayersLike, inputs: Inputs) -> tuple[Layer, ...]:
-        """None: it reads the whole model."""
-        return ()
 
 
 @register(

@@ -4,15 +4,13 @@ from dataclasses import dataclass
 from functools import reduce
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from saliency.capture import Inputs, forward
-from saliency.choice import resolve, stages
+from saliency.capture import forward
 from saliency.families.gradient_cam import weighted
 from saliency.families.score_cam import channel_scores, channels, strongest
-from saliency.layers import Layer, LayersLike
 from saliency.maps import upsample
-from saliency.registry import Cost, Evidence, Method, Problem, option, register
+from saliency.registry import Cost, Evidence, Method, Problem, Reads, option, register
 from saliency.targets import Targets
 
 
@@ -37,7 +35,7 @@ class PolyCAM(Method):
     whole range, where their code cuts 0.1 % at both ends. Without named layers it reads the last of each resolution.
     """
 
-    chooses_layers = True
+    reads = Reads.STAGES
 
     objective: str = option("both", "what weighs a channel", choices=("both", "plus", "minus"))
     max_channels: int = channels()
@@ -53,10 +51,6 @@ class PolyCAM(Method):
             weights = self._weights(problem, targets, kept, plain)
             maps.append(weighted(weights.transpose(1, 2), kept).relu())
         return Evidence(reduce(_sharpened, maps), run.outputs, targets)
-
-    def layers(self, model: nn.Module, given: LayersLike, inputs: Inputs) -> tuple[Layer, ...]:
-        """All stages, unless the caller names layers."""
-        return stages(model, inputs) if given is None else resolve(model, given, inputs)
 
     def _weights(self, problem: Problem, targets: Targets, activation: Tensor, plain: Tensor) -> Tensor:
         """``[B, C, K]``, of which ``plain`` ``[B, 1, K]`` are the scores without a mask."""
