@@ -83,7 +83,9 @@ class Metrics:
         except asyncio.CancelledError:
             code = _cancelled(context)
             raise
-        except grpc.aio.AbortError:
+        except Exception:
+            # The call was aborted; whether the status still reached the caller (who may be gone: then another error
+            # than AbortError comes) does not change which one it was.
             code = _code(context)
             raise
         finally:
