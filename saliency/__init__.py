@@ -11,15 +11,19 @@ What is explained: ``targets`` (which score), ``layers`` (how a layer's output i
 layers a model has, seen by watching it), ``choice`` (which of them is read).
 How models are run: ``hooks`` (watching and replacing modules for one call in one thread), ``capture`` (forward, and
 gradients of the head), ``head`` (the head alone, many times), ``masking`` (the image behind many masks), ``picture``
-(gradients at the pixels), ``noise`` (noisy copies), ``attention`` (attention weights).
-What comes of it: ``registry`` (what a method is), ``families`` (the methods), ``maps`` (what is done to maps),
-``explanation`` (the result), ``explainer`` (all of it in order), ``table`` (the methods in Markdown).
+(gradients at the pixels), ``blur`` and ``noise`` (blurred and noisy copies), ``attention`` (attention weights),
+``excitation`` (mass in place of gradients), ``progress`` (how far they are).
+What comes of it: ``registry`` (what a method is), ``families`` (the methods), ``conceptor`` (the algebra of one of
+them), ``maps`` (what is done to maps), ``explanation`` (the result), ``explainer`` (all of it in order), ``table`` (the
+methods in Markdown), ``faithfulness`` (how far maps can be trusted).
+How a model is trained so that its gradients can be read: ``interpretable``.
 """
 
 from saliency.explainer import explain
 from saliency.explanation import Explanation, MapWarning, WarningKind
 from saliency.layers import LayerError
 from saliency.maps import normalize, upsample
+from saliency.progress import Progress, Watcher
 from saliency.registry import (
     Cost,
     Method,
@@ -44,12 +48,14 @@ __all__ = [
     "Method",
     "Option",
     "OptionError",
+    "Progress",
     "Rank",
     "Reads",
     "TargetError",
     "UnknownMethodError",
     "UnsuitableError",
     "WarningKind",
+    "Watcher",
     "explain",
     "method",
     "methods",

@@ -1,17 +1,21 @@
 """The one entry: images, targets and a method in, an explanation out."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 import saliency.families  # noqa: F401  (registers the methods)
 from saliency.capture import Inputs
-from saliency.explanation import Explanation
+from saliency.explanation import Explanation, MapWarning, WarningKind
 from saliency.layers import LayersLike
 from saliency.maps import settle
-from saliency.registry import Problem, UnsuitableError, build
+from saliency.picture import picture_of
+from saliency.progress import Progress, Watcher
+from saliency.registry import Evidence, Problem, UnsuitableError, build
 from saliency.targets import Targets, TargetsLike
 
 
@@ -21,6 +25,9 @@ def explain(
     targets: TargetsLike = None,
     method: str = "grad-cam",
     layers: LayersLike = None,
+    *,
+    black: Sequence[float] | None = None,
+    progress: Watcher | None = None,
     **options: Any,
 ) -> Explanation:
     """Explains a model's scores for a batch of images.
@@ -35,6 +42,9 @@ def explain(
             scalar; None for each image's top class. See :mod:`saliency.targets`.
         method: id or alias of a method; see :func:`saliency.methods`.
         layers: dotted names or modules to read from; None for the last spatial output before pooling.
+        black: what a black pixel is to the model, one value per channel: ``-mean / std`` of its normalisation. Methods
+            that look at the image through a mask need it to darken pixels; None if it is not known.
+        progress: is told of each step of an iterative method, and may end it; see :mod:`saliency.progress`.
         **options: the method's own knobs.
 
     Returns:
@@ -46,7 +56,7 @@ def explain(
         UnknownMethodError: the method is not known.
         UnsuitableError: the method does not work on this model.
         OptionError: an option is not known or not allowed.
-        ValueError: the batch is empty or the model is in training mode.
+        ValueError: the batch is empty, black does not fit the images, or the model is in training mode.
     """
     how = build(method, options)
     model = getattr(model, "_orig_mod", model)  # a compiled model ignores hooks; the original shares its weights
@@ -60,24 +70,59 @@ def explain(
     wanted = Targets.parse(targets, _batch_size(images))
     # The caller may be in inference_mode, where no graph can be had; leaving it copies the inputs made in it.
     with torch.inference_mode(False), torch.no_grad():
-        inputs = _plain(images)
+        inputs = plain(images)
         chosen = how.layers(model, layers, inputs)
-        evidence = how.explain(Problem(model, inputs, wanted, chosen))
+        watcher = None if progress is None else partial(_show, progress, single=wanted.single, clip=how.clip)
+        evidence = how.explain(Problem(model, inputs, wanted, chosen, _per_channel(black, inputs), watcher))
         maps, warnings = settle(evidence.maps, clip=how.clip)
         scores = evidence.targets.score(evidence.outputs).float()
     single = wanted.single
     return Explanation(
-        maps=maps.squeeze(1) if single else maps,
-        scores=scores.squeeze(1) if single else scores,
+        maps=_shaped(maps, single),
+        scores=_shaped(scores, single),
         outputs=evidence.outputs,
         targets=evidence.targets.rows,
         layers=tuple(layer.name for layer in chosen),
         method=how.id,
-        warnings=warnings,
+        warnings=warnings + _cut_short(evidence),
+        steps_done=_shaped(evidence.steps_done, single),
     )
 
 
-def _plain(images: Inputs) -> Inputs:
+_Values = TypeVar("_Values", Tensor, Tensor | None)
+
+
+def _shaped(values: _Values, single: bool) -> _Values:
+    """Values ``[B, K, ...]``, or ``[B, ...]`` if each image was given a single target."""
+    return values.squeeze(1) if single and values is not None else values
+
+
+def _show(watcher: Watcher, raw: Progress, *, single: bool, clip: bool) -> bool | None:
+    """Shows a watcher how far a method is, with maps as they will be in the explanation."""
+
+    def maps() -> Tensor:
+        return _shaped(settle(raw.maps(), clip=clip)[0], single)
+
+    return watcher(replace(raw, objectives=_shaped(raw.objectives, single), maps=maps))
+
+
+def _cut_short(evidence: Evidence) -> tuple[MapWarning, ...]:
+    if evidence.cut_short is None:
+        return ()
+    return tuple(MapWarning(WarningKind.BUDGET_EXHAUSTED, *place) for place in evidence.cut_short.nonzero().tolist())
+
+
+def _per_channel(black: Sequence[float] | None, inputs: Inputs) -> Tensor | None:
+    """``[C, 1, 1]``, like the images."""
+    if black is None:
+        return None
+    _, pictures = picture_of(inputs)
+    if len(black) != pictures.shape[1]:
+        raise ValueError(f"black has {len(black)} values, but images have {pictures.shape[1]} channels; give one each")
+    return pictures.new_tensor(black)[:, None, None]
+
+
+def plain(images: Inputs) -> Inputs:
     """The inputs as tensors that autograd accepts."""
     if isinstance(images, Mapping):
         return {name: value.clone() if value.is_inference() else value for name, value in images.items()}

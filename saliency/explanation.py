@@ -17,6 +17,8 @@ class WarningKind(Enum):
     """All evidence was negative, so clipping at zero left nothing."""
     NON_FINITE = "non-finite"
     """Values that are not finite appeared and were set to zero."""
+    BUDGET_EXHAUSTED = "budget-exhausted"
+    """The budget ended the method early; the map is the best until then."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Explanation:
         layers: dotted names of the layers that were read.
         method: id of the method.
         warnings: what to beware of.
+        steps_done: ``[B]`` or ``[B, K]`` int64, the steps that an iterative method did; None for others.
     """
 
     maps: Tensor
@@ -56,3 +59,4 @@ class Explanation:
     layers: tuple[str, ...]
     method: str
     warnings: tuple[MapWarning, ...]
+    steps_done: Tensor | None = None

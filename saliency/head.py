@@ -51,9 +51,9 @@ class Head:
 
     def _record(self, kind: "type[_Values]") -> None:
         """Runs the model, noting what its modules give before the layer does."""
-        self._before: dict[nn.Module, list[Any]] = {}
+        self._before: dict[nn.Module, list[_Kept]] = {}
         self._whole: list[Any] = []
-        ended: dict[nn.Module, list[Any]] = {}
+        ended: dict[nn.Module, list[_Kept]] = {}
         parts = {module: list(module.modules())[1:] for module in self._model.modules()}
 
         def see(module: nn.Module, output: Any) -> None:
@@ -62,7 +62,7 @@ class Head:
             if module is self.layer.module:
                 self._before = {trunk: list(outputs) for trunk, outputs in ended.items()}
                 self._whole.append(pytree.tree_map_only(Tensor, torch.clone, output))
-            ended.setdefault(module, []).append(pytree.tree_map_only(Tensor, kind, output))
+            ended.setdefault(module, []).append(_Kept(output, kind))
 
         with torch.no_grad(), watch({module: partial(see, module) for module in parts}):
             self.outputs = scores_of(call(self._model, self._inputs))
@@ -73,7 +73,7 @@ class Head:
             kind_given = type(self._whole[-1]).__name__
             raise LayerError(f"layer '{self.layer.name}' gives {kind_given}, in which no tensor was found")
         self.activation = activation
-        self._given = pytree.tree_map_only(Tensor, kind, self._inputs)
+        self._given = _Kept(self._inputs, kind)
 
     def _gives_the_same(self) -> bool:
         """Whether the head alone gives what the model gave; the first image comes twice, to tell rows from images."""
@@ -92,12 +92,12 @@ class Head:
 
     def _run_alone(self, activation: Tensor, images: Tensor) -> Tensor:
         given: dict[nn.Module, Iterator[Any]] = {
-            module: (_rows(output, images) for output in outputs) for module, outputs in self._before.items()
+            module: (output.rows(images) for output in outputs) for module, outputs in self._before.items()
         }
         earlier = given.get(self.layer.module, ())
         given[self.layer.module] = chain(earlier, [self._output(activation, images)])
         with replace({module: partial(next, outputs, None) for module, outputs in given.items()}):
-            return scores_of(call(self._model, _rows(self._given, images)))
+            return scores_of(call(self._model, self._given.rows(images)))
 
     def _run_whole(self, activation: Tensor, images: Tensor) -> Tensor:
         calls = iter([None] * (len(self._whole) - 1) + [self._output(activation, images)])
@@ -109,7 +109,7 @@ class Head:
         """What the layer gives, with an activation in it."""
         if isinstance(self._whole[-1], Tensor):
             return activation
-        _, put = first_tensor(_rows(pytree.tree_map_only(Tensor, _Values, self._whole[-1]), images))
+        _, put = first_tensor(_Kept(self._whole[-1], _Values).rows(images))
         return put(activation)
 
 
@@ -137,5 +137,17 @@ class _Placeholder(_Values):
         return self._tensor.expand(len(images), *self._shape[1:]) if self._floating else super().rows(images)
 
 
-def _rows(tree: Any, images: Tensor) -> Any:
-    return pytree.tree_map_only(_Values, lambda kept: kept.rows(images), tree)
+class _Kept:
+    """What a module gave, with something of a kind in place of each tensor.
+
+    It is put together again only for rows: a packed sequence, for one, takes nothing but tensors.
+    """
+
+    def __init__(self, given: Any, kind: type[_Values]) -> None:
+        leaves, self._spec = pytree.tree_flatten(given)
+        self._leaves = [kind(leaf) if isinstance(leaf, Tensor) else leaf for leaf in leaves]
+
+    def rows(self, images: Tensor) -> Any:
+        """It for R rows, of which row r belongs to image ``images[r]``."""
+        leaves = [leaf.rows(images) if isinstance(leaf, _Values) else leaf for leaf in self._leaves]
+        return pytree.tree_unflatten(leaves, self._spec)

@@ -1,6 +1,7 @@
 """Scoring images under many masks, in bounded memory and in full batches."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -8,7 +9,7 @@ from torch import Tensor
 from saliency.capture import call, scores_of
 from saliency.maps import upsample
 from saliency.picture import picture_of, with_picture
-from saliency.registry import Problem
+from saliency.registry import Problem, option
 from saliency.targets import Targets
 
 CHUNK = 32
@@ -52,3 +53,21 @@ def score_masked(
             inputs = with_picture(problem.inputs, name, disturbed, owners)
             scores.append(targets.score(scores_of(call(problem.model, inputs)), owners).float())
     return torch.cat(scores)
+
+
+def fill() -> Any:
+    """Declares the option of methods that blend images towards what :func:`filling` gives."""
+    return option(
+        "black",
+        "what hides a pixel: black, if the caller says what that is to the model, or zero of the model's own input,"
+        " which is the mean colour where images are normalised",
+        choices=("black", "zero"),
+    )
+
+
+def filling(problem: Problem, fill: str) -> Tensor:
+    """What hides a pixel, as the model takes it: ``[C, 1, 1]``, or a zero.
+
+    A mask on an image before ``(x - mean) / std`` is a blend of the normalised image with normalised black.
+    """
+    return problem.black if fill == "black" and problem.black is not None else torch.zeros(())

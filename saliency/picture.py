@@ -34,6 +34,20 @@ def with_picture(inputs: Inputs, name: str | None, pictures: Tensor, images: Ten
     return {key: pictures if key == name else value[images] for key, value in inputs.items()}
 
 
+def differentiable(scores: Tensor) -> Tensor:
+    """The scores, for which gradients with respect to the image can be had.
+
+    Raises:
+        UnsuitableError: they do not depend on the image by differentiable operations.
+    """
+    if not scores.requires_grad:
+        raise UnsuitableError(
+            "the model's scores do not depend on the image by differentiable operations, so there is no gradient;"
+            " is part of its forward under no_grad?"
+        )
+    return scores
+
+
 @dataclass(frozen=True)
 class PicturePass:
     """One forward of a batch with a graph from the images on.
@@ -59,13 +73,8 @@ class PicturePass:
             UnsuitableError: the scores do not depend on the images by differentiable operations.
         """
         with torch.enable_grad():
-            scores = score(self.outputs)
+            scores = differentiable(score(self.outputs))
             totals = scores.sum(0).unbind()
-        if not scores.requires_grad:
-            raise UnsuitableError(
-                "the model's scores do not depend on the image by differentiable operations, so there is no gradient;"
-                " is part of its forward under no_grad?"
-            )
         stacked = torch.stack([torch.autograd.grad(y, self.picture, retain_graph=True)[0] for y in totals], 1)
         finite = scores.detach().isfinite()[..., None, None, None]
         return stacked.to(torch.promote_types(stacked.dtype, torch.float32)).where(finite, torch.nan)

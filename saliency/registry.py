@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from saliency.capture import Inputs
 from saliency.choice import resolve, stages
 from saliency.layers import Layer, LayersLike
+from saliency.progress import Watcher
 from saliency.targets import Targets
 
 
@@ -101,6 +102,11 @@ def fusion(default: str = "mean") -> Any:
     return option(default, "how maps of several layers become one", choices=("mean", "max", "product"))
 
 
+def budget() -> Any:
+    """Declares the option of all methods that can be cut short; see :class:`saliency.progress.Steps`."""
+    return option(0.0, "wall-clock seconds, after which the best map so far is returned; 0 is no limit", minimum=0.0)
+
+
 @dataclass(frozen=True)
 class Problem:
     """What a method is asked to explain.
@@ -110,12 +116,16 @@ class Problem:
         inputs: the batch of B images.
         targets: K for each image, not yet resolved.
         layers: where to read.
+        black: ``[C, 1, 1]``, a black pixel as the model takes it; None if that is not known.
+        watcher: is told how far a method is.
     """
 
     model: nn.Module
     inputs: Inputs
     targets: Targets
     layers: tuple[Layer, ...]
+    black: Tensor | None = None
+    watcher: Watcher | None = None
 
 
 @dataclass(frozen=True)
@@ -126,11 +136,15 @@ class Evidence:
         maps: ``[B, K, h, w]``, raw and signed.
         outputs: ``[B, N]``, the model's output for the undisturbed images.
         targets: the resolved targets.
+        steps_done: ``[B, K]`` int64, of an iterative method.
+        cut_short: ``[B, K]`` bool, whether the budget ended it; None if that cannot be.
     """
 
     maps: Tensor
     outputs: Tensor
     targets: Targets
+    steps_done: Tensor | None = None
+    cut_short: Tensor | None = None
 
 
 @dataclass(frozen=True)

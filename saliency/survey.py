@@ -10,12 +10,17 @@ grids of all convolutions are known. From there:
   alone, one in its last cell in another, and from the one to the other there are as many tokens as cells. Those before
   are prefix tokens, however many. Shorter sequences fit if they are such a grid halved.
 * All else with four dimensions is ``[B, C, h, w]``; in a network that has tokens or works on last dimensions only if
-  its grid is known, for it might be attention or windows.
+  its grid is known, for it might be attention or windows. What has the shape of attention weights is taken for them.
+
+A model may take texts beside the image. An image of NaN shows what does not depend on it. A text may be as long as the
+sequence of patches, and look at these later on; but it starts apart. So once a sequence has been seen that the image
+does not reach, no later one of that length is one of patches.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -32,7 +37,7 @@ Grid = tuple[int, int]
 
 _POOLING = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.AvgPool2d, nn.MaxPool2d, nn.LPPool2d)
 _CHANNELS_FIRST = (nn.Conv2d, nn.BatchNorm2d, *_POOLING)
-_SIZES_REMEMBERED = 8
+_SIZES_REMEMBERED = 16
 
 
 @dataclass(frozen=True)
@@ -43,13 +48,13 @@ class Survey:
         grids: rows and columns of each layer that has more than one cell, but for pooling, in the order in which they
             end in the forward.
         ambiguous: names of layers of which nobody can tell where their channels are.
-        attention: shapes ``[H, T, S]`` of the attention weights, in order; None for those that do not span an image,
-            such as those of windows.
+        attention: shapes ``[H, T, S]`` of the attention weights that the image reaches, by their place among all, in
+            order; None for those that do not span an image, such as those of windows.
     """
 
     grids: Mapping[Layer, Grid]
     ambiguous: frozenset[str]
-    attention: tuple[tuple[int, ...] | None, ...]
+    attention: Mapping[int, tuple[int, ...] | None]
 
     @property
     def plain(self) -> bool:
@@ -96,11 +101,12 @@ def _blank(values: Tensor, count: int) -> Tensor:
 
 @dataclass(frozen=True)
 class _Seen:
-    """The last output of a module, and its shape without the batch."""
+    """The last output of a module, its shape without the batch, and whether it depends on the image."""
 
     name: str
     module: nn.Module
     shape: tuple[int, ...]
+    reached: bool
 
     @property
     def channels_first(self) -> bool:
@@ -117,14 +123,8 @@ class _Seen:
 
 
 def _survey(model: nn.Module, pair: Inputs) -> Survey:
-    attention: list[tuple[int, ...] | None] = []
-
-    def note(weights: Tensor) -> Tensor:
-        attention.append(tuple(weights.shape[1:]) if len(weights) == 2 else None)
-        return weights
-
-    with watch_attention(note):
-        outputs = _outputs(model, pair)
+    every, attention = _outputs(model, pair)
+    outputs = _of_the_image(every)
     convolved = _with_halves((s.shape[1], s.shape[2]) for s in outputs if s.channels_first)
     tokens = _token_grids(model, pair, outputs)
     first = {s.shape for s in outputs if s.channels_first}
@@ -138,6 +138,8 @@ def _survey(model: nn.Module, pair: Inputs) -> Survey:
             if seen.shape[0] in tokens:
                 grid, prefix = tokens[seen.shape[0]]
                 grids[replace(layer, grid=grid, prefix=prefix)] = grid
+        elif seen.shape in attention.values() and not seen.channels_first:
+            continue
         elif seen.channels_first or seen.shape not in last:
             rows, columns = seen.shape[1:]
             if not (tokens or along_last) or (rows, columns) in convolved:
@@ -150,22 +152,56 @@ def _survey(model: nn.Module, pair: Inputs) -> Survey:
     kept = {
         layer: grid for layer, grid in grids.items() if grid[0] * grid[1] > 1 and not isinstance(layer.module, _POOLING)
     }
-    return Survey(kept, frozenset(ambiguous), tuple(attention))
+    return Survey(kept, frozenset(ambiguous), attention)
 
 
-def _outputs(model: nn.Module, pair: Inputs) -> list[_Seen]:
-    """The outputs that may have rows and columns, in the order in which they ended."""
+def _outputs(model: nn.Module, pair: Inputs) -> tuple[list[_Seen], dict[int, tuple[int, ...] | None]]:
+    """The outputs that may have rows and columns, in the order in which they ended, and the attention weights."""
     order: dict[str, _Seen] = {}
+    attention: dict[int, tuple[int, ...] | None] = {}
+    places = count()
+    given = _unknown_image(pair)
+
+    def reached(tensor: Tensor) -> bool:
+        return given is pair or bool(tensor.isnan().any())
 
     def see(name: str, module: nn.Module, output: Any) -> None:
         order.pop(name, None)
         tensor, _ = first_tensor(output)
         if tensor is not None and tensor.dim() in (3, 4) and len(tensor) == 2:
-            order[name] = _Seen(name, module, tuple(tensor.shape[1:]))
+            order[name] = _Seen(name, module, tuple(tensor.shape[1:]), reached(tensor))
 
-    with watch({module: partial(see, name, module) for name, module in model.named_modules() if name}):
-        call(model, pair)
-    return list(order.values())
+    def note(weights: Tensor) -> Tensor:
+        place = next(places)
+        if reached(weights):
+            attention[place] = tuple(weights.shape[1:]) if len(weights) == 2 else None
+        return weights
+
+    watchers = {module: partial(see, name, module) for name, module in model.named_modules() if name}
+    with watch(watchers), watch_attention(note):
+        call(model, given)
+    return list(order.values()), attention
+
+
+def _unknown_image(pair: Inputs) -> Inputs:
+    """The inputs with NaN for an image beside texts, so that all that it reaches shows it; else as they are."""
+    if not isinstance(pair, Mapping) or all(value.dim() == 4 for value in pair.values()):
+        return pair
+    return {name: torch.full_like(value, torch.nan) if value.dim() == 4 else value for name, value in pair.items()}
+
+
+def _of_the_image(outputs: Iterable[_Seen]) -> list[_Seen]:
+    """The outputs that the image reaches, but for sequences of texts that look at it."""
+    kept: list[_Seen] = []
+    texts: set[int] = set()
+    for seen in outputs:
+        sequence = len(seen.shape) == 2
+        if not seen.reached:
+            if sequence and kept:  # what comes before the image is another matter
+                texts.add(seen.shape[0])
+        elif not sequence or seen.shape[0] not in texts:
+            kept.append(seen)
+    return kept
 
 
 def _token_grids(model: nn.Module, pair: Inputs, outputs: list[_Seen]) -> dict[int, tuple[Grid, int]]:

@@ -80,7 +80,7 @@ class PredictionResponse(_message.Message):
 
     PREDICTION_FIELD_NUMBER: _builtins.int
     prediction: _builtins.bytes
-    """What the handler returned."""
+    """What the handler returned, or sent as a part."""
     def __init__(
         self,
         *,

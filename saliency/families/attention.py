@@ -6,13 +6,16 @@ alike where they are averaged) and is carried down from the last block to the fi
 """
 
 from abc import abstractmethod
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import count
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
-from saliency.attention import watch_attention
+from saliency.attention import See, watch_attention
 from saliency.capture import call, scores_of
 from saliency.layers import Layer
 from saliency.registry import Cost, Evidence, Method, Problem, Reads, UnsuitableError, register
@@ -33,17 +36,18 @@ class AttentionMethod(Method):
         tokens = _token_layer(seen)
         if tokens is None:
             raise UnsuitableError(f"{self.id} does not work on this model: {_obstacle(seen)}")
-        outputs, targets, relevance = self.relevance(problem, _start(problem, tokens, seen))
+        outputs, targets, relevance = self.relevance(problem, seen, _start(problem, tokens, seen))
         rows = relevance.flatten(0, 1)[..., None]
         maps = tokens.spatial(rows).reshape(*relevance.shape[:2], *seen.grids[tokens])
         return Evidence(maps, outputs.detach(), targets)
 
     @abstractmethod
-    def relevance(self, problem: Problem, start: Tensor) -> tuple[Tensor, Targets, Tensor]:
+    def relevance(self, problem: Problem, seen: Survey, start: Tensor) -> tuple[Tensor, Targets, Tensor]:
         """Outputs ``[B, N]``, resolved targets, and the relevance of the first block's tokens ``[B, K, T]`` float32.
 
         Args:
             problem: what to explain.
+            seen: of its model.
             start: ``[T]`` float32, where the scores are read from.
         """
 
@@ -66,7 +70,7 @@ class AttentionRollout(AttentionMethod):
 
     class_agnostic = True
 
-    def relevance(self, problem: Problem, start: Tensor) -> tuple[Tensor, Targets, Tensor]:
+    def relevance(self, problem: Problem, seen: Survey, start: Tensor) -> tuple[Tensor, Targets, Tensor]:
         """Carries the start down through the mean weights."""
         means: list[Tensor] = []
 
@@ -74,7 +78,7 @@ class AttentionRollout(AttentionMethod):
             means.append(weights.float().mean(1))
             return weights
 
-        with torch.no_grad(), watch_attention(see):
+        with torch.no_grad(), _watch_image(seen, see):
             outputs = scores_of(call(problem.model, problem.inputs))
         targets = problem.targets.resolve(outputs)
         found = start.to(outputs.device).expand(len(outputs), 1, -1)
@@ -94,7 +98,7 @@ class AttentionRollout(AttentionMethod):
 class GradientAttention(AttentionMethod):
     """Where attention that speaks for the target leads: ``r ← r (I + mean_h ReLU(∂y/∂A_l ⊙ A_l))``."""
 
-    def relevance(self, problem: Problem, start: Tensor) -> tuple[Tensor, Targets, Tensor]:
+    def relevance(self, problem: Problem, seen: Survey, start: Tensor) -> tuple[Tensor, Targets, Tensor]:
         """Carries the start down through the weights that the score rises with."""
         blocks: list[Tensor] = []
 
@@ -103,7 +107,7 @@ class GradientAttention(AttentionMethod):
             torch.set_grad_enabled(True)  # the graph starts from the first block's weights
             return blocks[-1]
 
-        with torch.no_grad(), watch_attention(see):
+        with torch.no_grad(), _watch_image(seen, see):
             outputs = scores_of(call(problem.model, problem.inputs))
         targets = problem.targets.resolve(outputs)
         with torch.enable_grad():
@@ -121,25 +125,42 @@ class GradientAttention(AttentionMethod):
         return relevance
 
 
+def _watch_image(seen: Survey, see: See) -> AbstractContextManager[Any]:
+    """Shows the attention weights that the image reaches; a text's own are passed over."""
+    places = count()
+    return watch_attention(lambda weights: see(weights) if next(places) in seen.attention else weights)
+
+
 def _obstacle(seen: Survey) -> str | None:
     """Why attention cannot be carried through the model, as the end of a sentence."""
     if _token_layer(seen):
         return None
     if not seen.attention:
         return "no attention was seen in it"
-    if len({shape and shape[1:] for shape in seen.attention}) > 1 or None in seen.attention:
-        return "its attention spans windows, or grids of several sizes, so there is no way through all of its blocks"
+    if _span(seen) is None:
+        return (
+            "its attention spans windows, grids of several sizes or a text beside the image, so there is no way through"
+            " all of its blocks"
+        )
     return "the grid of the tokens that its attention spans was not found"
 
 
 def _token_layer(seen: Survey) -> Layer | None:
     """A layer that gives the tokens which the attention of every block spans; None if there is none."""
-    spans = {shape and shape[1:] for shape in seen.attention}
+    span = _span(seen)
     for layer, (rows, columns) in seen.grids.items():
         length = layer.prefix + rows * columns
-        if layer.grid and spans == {(length, length)}:
+        if layer.grid and span == (length, length):
             return layer
     return None
+
+
+def _span(seen: Survey) -> tuple[int, ...] | None:
+    """Queries and keys of all attention that the image reaches; None if they differ."""
+    spans = {shape and shape[1:] for shape in seen.attention.values()}
+    # A text of the same length may look at the image, but first it attends to itself alone.
+    unbroken = len(seen.attention) == 1 + max(seen.attention, default=0) - min(seen.attention, default=0)
+    return spans.pop() if len(spans) == 1 and unbroken else None
 
 
 def _start(problem: Problem, tokens: Layer, seen: Survey) -> Tensor:
@@ -152,17 +173,18 @@ def _start(problem: Problem, tokens: Layer, seen: Survey) -> Tensor:
     """
     length = tokens.prefix + seen.grids[tokens][0] * seen.grids[tokens][1]
     groups = [slice(i, i + 1) for i in range(tokens.prefix)] + [slice(tokens.prefix, length)]
-    if problem.model not in _read:
-        _read[problem.model] = _groups_read(problem, groups, len(seen.attention))
+    known = _read.setdefault(problem.model, {})
+    if tokens.prefix not in known:
+        known[tokens.prefix] = _groups_read(problem, groups, seen)
     start = torch.zeros(length)
-    for group, read in zip(groups, _read[problem.model], strict=True):
+    for group, read in zip(groups, known[tokens.prefix], strict=True):
         start[group] = read / (group.stop - group.start)
     return start / start.sum()
 
 
-def _groups_read(problem: Problem, groups: list[slice], blocks: int) -> list[bool]:
+def _groups_read(problem: Problem, groups: list[slice], seen: Survey) -> list[bool]:
     """Whether the scores are read from each group of tokens."""
-    left = blocks
+    left = len(seen.attention)
 
     def poison(weights: Tensor) -> Tensor:
         nonlocal left
@@ -174,9 +196,10 @@ def _groups_read(problem: Problem, groups: list[slice], blocks: int) -> list[boo
             poisoned[image, :, group] = float("nan")
         return poisoned
 
-    with torch.no_grad(), watch_attention(poison):
+    with torch.no_grad(), _watch_image(seen, poison):
         outputs = scores_of(call(problem.model, blank(problem.inputs, len(groups))))
     return outputs.isnan().flatten(1).any(1).tolist()
 
 
-_read: WeakKeyDictionary[nn.Module, list[bool]] = WeakKeyDictionary()
+_read: WeakKeyDictionary[nn.Module, dict[int, list[bool]]] = WeakKeyDictionary()
+"""By the number of prefix tokens, which a text before the patches adds to."""

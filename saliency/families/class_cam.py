@@ -59,8 +59,9 @@ def _classifier(model: nn.Module, layer: Layer, activation: Tensor, outputs: Ten
     """
     average = activation.mean((-2, -1))
     shape = (outputs.shape[-1], average.shape[-1])
-    for module in model.modules():
-        if isinstance(module, nn.Linear) and module.weight.shape == shape and _makes(module, average, outputs):
+    linear = [module for module in model.modules() if isinstance(module, nn.Linear) and module.weight.shape == shape]
+    for module in linear if outputs.dim() == 2 else ():
+        if _makes(module, average, outputs):
             return module
     raise UnsuitableError(
         f"{CAM.id} does not work on this model: its outputs are not those of a linear layer on the global average of"

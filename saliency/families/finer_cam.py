@@ -1,6 +1,7 @@
 """Finer-CAM: what tells a class from those most like it."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -23,6 +24,8 @@ class FinerCAM(GradCAM):
     The target is ``Σ_d p_d (y_c - y_d) / Σ_d p_d``, the paper's with α = 1. The probabilities p_d are those of the
     undisturbed image and constant, so that they are not explained too.
     """
+
+    told_by_running: ClassVar[bool] = True
 
     def gradients(self, run: Pass, targets: Targets) -> tuple[Tensor, ...]:
         """Gradients of the targets against their rivals."""

@@ -102,7 +102,9 @@ def biased_forward(problem: Problem) -> BiasedPass:
     """Runs the model once, with all its layers that have biases watched."""
     biased: list[Biased] = []
 
-    def see(channels: int, bias: Tensor, output: Tensor) -> Tensor:
+    def see(channels: int, bias: Tensor, output: Tensor) -> Tensor | None:
+        if not output.requires_grad:
+            return None  # the image does not reach it, so its bias has no place there
         biased.append(Biased(output, channels, bias))
         return output.clone()  # what follows in place must not change what was captured
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from saliency.blur import blur
 from saliency.capture import forward
 from saliency.maps import fuse, normalize
 from saliency.masking import score_masked
@@ -41,28 +42,13 @@ class GroupCAM(Method):
         run = forward(problem.model, problem.inputs, problem.layers)
         targets = problem.targets.resolve(run.outputs)
         _, pictures = picture_of(problem.inputs)
-        blurred = blur(pictures)
+        blurred = blur(pictures, SIGMA, RADIUS)
         maps = []
         for activation, gradient in zip(run.activations, run.gradients(targets.score), strict=True):
             masks = _masks(activation.float(), gradient.float())
             gains = _gains(problem, targets, masks, blurred)
             maps.append(torch.einsum("bkg,bkghw->bkhw", gains, masks))
         return Evidence(fuse(maps, self.fusion, clip=self.clip), run.outputs.detach(), targets)
-
-
-def blur(pictures: Tensor) -> Tensor:
-    """Images ``[B, C, H, W]`` under a Gaussian that is cut at the border and made to sum to one there."""
-    precise = pictures.to(torch.promote_types(pictures.dtype, torch.float32))
-    rows, columns = (_gaussian(side).to(precise) for side in pictures.shape[-2:])
-    return (rows @ precise @ columns.T).to(pictures.dtype)
-
-
-def _gaussian(side: int) -> Tensor:
-    """``[side, side]``, of which row i has the weights of all pixels for pixel i."""
-    places = torch.arange(side, dtype=torch.float64)
-    distance = (places[:, None] - places).abs()
-    weights = torch.exp(-0.5 * (distance / SIGMA) ** 2).where(distance <= RADIUS, 0.0)
-    return weights / weights.sum(1, keepdim=True)
 
 
 def _masks(activation: Tensor, gradient: Tensor) -> Tensor:

@@ -95,7 +95,7 @@ class GuidedGradCAM(Method):
 
 def ruled_gradients(problem: Problem, rule: Rule) -> tuple[Tensor, Tensor, Targets]:
     """Gradients ``[B, K, C, H, W]`` under a rule, the model's outputs and the resolved targets."""
-    with _Ruled(rule):
+    with RuledReLUs(rule):
         run = forward_from_picture(problem.model, problem.inputs)
         targets = problem.targets.resolve(run.outputs)
         return run.gradients(targets.score), run.outputs.detach(), targets
@@ -117,7 +117,7 @@ class _RuledReLU(torch.autograd.Function):
         return ctx.rule(gradient, output), None
 
 
-class _Ruled(TorchFunctionMode):
+class RuledReLUs(TorchFunctionMode):
     """Lets a rule stand for the gradient of every ReLU that this thread computes."""
 
     _relus = (F.relu, torch.relu, Tensor.relu)

@@ -41,14 +41,16 @@ class ChannelScoreCAM(Method):
         """Finds the evidence for each target of each image."""
         run = forward(problem.model, problem.inputs, problem.layers, graph=False)
         targets = problem.targets.resolve(run.outputs)
-        _, pictures = picture_of(problem.inputs)
-        maps = []
-        for activation in run.activations:
-            kept = strongest(activation.float(), self.max_channels)
-            changes = self.changes(pictures.shape[-2:], pictures.device)
-            scores = torch.stack([channel_scores(problem, targets, kept, change) for change in changes]).mean(0)
-            maps.append(weighted(scores.softmax(1).transpose(1, 2), kept))
+        strong = [strongest(activation.float(), self.max_channels) for activation in run.activations]
+        maps = [weighted(self.weights(problem, targets, kept), kept) for kept in strong]
         return Evidence(fuse(maps, self.fusion, clip=self.clip), run.outputs, targets)
+
+    def weights(self, problem: Problem, targets: Targets, activation: Tensor) -> Tensor:
+        """``w`` as ``[B, K, C]``, for A ``[B, C, h, w]`` in float32."""
+        _, pictures = picture_of(problem.inputs)
+        changes = self.changes(pictures.shape[-2:], pictures.device)
+        scores = torch.stack([channel_scores(problem, targets, activation, change) for change in changes]).mean(0)
+        return scores.softmax(1).transpose(1, 2)
 
     @abstractmethod
     def changes(self, size: Sequence[int], device: torch.device) -> Iterator[Change]:

@@ -8,22 +8,28 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from saliency import Explanation, TargetError, UnsuitableError, WarningKind, explain, methods
+import saliency
+from saliency import Explanation, TargetError, UnsuitableError, WarningKind, methods
 from saliency import method as find
 from tests.nets import CLASSES, NETS, images, make
 
 UNSUITABLE = {
     "attention-rollout": set(NETS) - {"tokens"},
     "cam": {"flat head", "in place", "curved head", "tokens"},
+    "contrastive-excitation-backprop": {"curved head", "tokens"},
+    "excitation-backprop": {"curved head", "tokens"},
     "gradient-attention": set(NETS) - {"tokens"},
 }
 """Networks on which a method cannot work, by method; it must work on all others."""
 
 ERRORS = {torch.float32: 1e-4, torch.float16: 0.02, torch.bfloat16: 0.15}
 """How far a map may be from that in float64, as a share of its norm."""
-ROUGH = {"ablation-cam", "fem", "group-cam", "is-cam", "poly-cam", "score-cam", "ss-cam"}
+ROUGH = {"ablation-cam", "fem", "group-cam", "is-cam", "opti-cam", "poly-cam", "score-cam", "ss-cam"}
 """Methods that count cells above a threshold, or compare scores that differ by hardly more than rounding."""
 ROUGH_ERRORS = {torch.float32: 1e-4, torch.float16: 0.1, torch.bfloat16: float("inf")}
+
+OPTIONS: dict[str, dict[str, Any]] = {"opti-cam": {"steps": 3}}
+"""Options of methods that take long by default; in a search, too, rounding grows with every step."""
 
 METHODS = [method.id for method in methods()]
 PAIRS = [(method, kind) for method in METHODS for kind in NETS if kind not in UNSUITABLE.get(method, ())]
@@ -44,6 +50,11 @@ def _one_core() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+def explain(net: nn.Module, x: Tensor, targets: Any, method: str, layer: str) -> Explanation:
+    """Explains with the options that the method is tested with."""
+    return saliency.explain(net, x, targets, method, layer, **OPTIONS.get(method, {}))
 
 
 def _state(net: nn.Module) -> dict[str, Any]:

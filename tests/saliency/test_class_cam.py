@@ -59,6 +59,12 @@ def test_layers_before_the_last_and_several_layers_are_refused() -> None:
         explain(net, x, [0], "cam", ["trunk", "trunk.2"])
 
 
+def test_scores_that_are_no_vector_are_refused() -> None:
+    net = nn.Sequential(make("gap head")[0], nn.Unflatten(1, (1, 5))).eval()
+    with pytest.raises(UnsuitableError, match=r"global average of layer '0\.trunk'"):
+        explain(net, images(3), [lambda output: output[0, 1]] * 3, "cam", "0.trunk")
+
+
 def test_models_without_a_linear_layer_are_known_beforehand() -> None:
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten()).double().eval()
     assert method("cam").unsuitable(net) == "it has no linear layer on a global average"

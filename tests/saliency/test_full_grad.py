@@ -93,3 +93,20 @@ def test_linear_layers_on_channels_last_have_a_place_in_the_image() -> None:
     terms = run.terms(run.outputs.sum(0), torch.tensor([1.0, 0.0]).double())
     assert [tuple(term.shape) for term in terms] == [(1, 3, 16, 16), (1, 5, 16, 16), (1, 2)]
     torch.testing.assert_close(sum(term.sum() for term in terms), net(x)[0, 0].detach())
+
+
+def test_a_bias_that_the_image_does_not_reach_has_no_place_in_it() -> None:
+    class Asked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mix = nn.Conv2d(3, 4, 3)
+            self.ask = nn.Linear(2, 4)
+
+        def forward(self, pixels: Tensor, question: Tensor) -> Tensor:
+            return self.mix(pixels).relu().mean((2, 3)) * self.ask(question)
+
+    net = Asked().double().eval().requires_grad_(False)
+    inputs = {"pixels": images(2), "question": torch.tensor([[1.0, 2.0], [3.0, 4.0]]).double()}
+    run = biased_forward(Problem(net, inputs, Targets.parse([0, 1], 2), ()))
+    assert [tuple(layer.output.shape) for layer in run.biased] == [(2, 4, 14, 14)]
+    assert explain(net, inputs, [0, 1], "full-grad").maps.shape == (2, 16, 16)

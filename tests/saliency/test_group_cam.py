@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from saliency import explain
-from saliency.families.group_cam import blur
+from saliency.blur import blur
 from tests.nets import CLASSES, images, make
 
 TARGETS = [[1, 3], [0, 2]]
@@ -87,7 +87,7 @@ def test_channels_are_shared_out_over_32_groups_in_order() -> None:
 
 def test_blurring_keeps_a_flat_image_and_the_kind_of_numbers() -> None:
     flat = torch.full((1, 3, 60, 70), 0.5)
-    torch.testing.assert_close(blur(flat), flat)
-    assert blur(flat.half()).dtype == torch.float16
+    torch.testing.assert_close(blur(flat, 50.0, 25), flat)
+    assert blur(flat.half(), 50.0, 25).dtype == torch.float16
     x = torch.randn(1, 3, 16, 16, dtype=torch.float64)
-    torch.testing.assert_close(blur(x), _naive_blur(x))
+    torch.testing.assert_close(blur(x, 50.0, 25), _naive_blur(x))

@@ -191,6 +191,34 @@ def test_named_inputs_keep_to_their_images() -> None:
     torch.testing.assert_close(head.run(activation, rows), expected.detach())
 
 
+def test_a_packed_question_keeps_to_its_image() -> None:
+    class Asked(nn.Module):
+        """Asks by a network that gives what cannot be put together of stand-ins, and not by rows of the batch."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.trunk = nn.Conv2d(3, 4, 3)
+            self.words = nn.Embedding(5, 4)
+            self.reader = nn.LSTM(4, 4, num_layers=2, batch_first=True)
+            self.head = nn.Linear(4, CLASSES)
+
+        def read(self, question: Tensor) -> Tensor:
+            lengths = (question > 0).sum(1).cpu()
+            packed = nn.utils.rnn.pack_padded_sequence(self.words(question), lengths, True, enforce_sorted=False)
+            return self.reader(packed)[1][0][-1]
+
+        def forward(self, pixels: Tensor, question: Tensor) -> Tensor:
+            return self.head(self.read(question) * self.trunk(pixels).mean((2, 3)))
+
+    torch.manual_seed(0)
+    net = Asked().double().eval()
+    questions = torch.tensor([[1, 3, 0], [4, 2, 2]])
+    head = Head(net, {"pixels": images(2), "question": questions}, Layer("trunk", net.get_submodule("trunk")))
+    activation, rows = _disturbed(head)
+    expected = net.head(net.read(questions[rows]) * activation.mean((2, 3)))
+    torch.testing.assert_close(head.run(activation, rows), expected.detach())
+
+
 def test_layers_that_do_not_run_or_give_no_tensor_raise() -> None:
     net, _ = make("gap head")
     net.add_module("idle", nn.Conv2d(3, 3, 1))

@@ -1,5 +1,7 @@
 """The registry: ids, aliases and options."""
 
+from typing import Any
+
 import pytest
 
 from saliency import OptionError, UnknownMethodError, explain, method, methods
@@ -28,7 +30,7 @@ def test_spelling_is_lenient_and_unknown_methods_name_near_ones() -> None:
     ("options", "message"),
     [({"steps": 3}, "has no option 'steps'; it has fusion"), ({"fusion": "sum"}, "must be one of mean, max, product")],
 )
-def test_options_are_checked(options: dict[str, object], message: str) -> None:
+def test_options_are_checked(options: dict[str, Any], message: str) -> None:
     net, layer = make("gap head")
     with pytest.raises(OptionError, match=message):
         explain(net, images(1), [0], "grad-cam", layer, **options)

@@ -359,7 +359,9 @@ class ExplainStreamRequest(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     REQUEST_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Caller's id of the item, unique within the stream. Required; at most 128 printable ASCII characters."""
+    """Caller's id of the item, unique within the stream. Required; at most 128 printable ASCII characters. An item whose
+    id is at fault is answered with that id and an error.
+    """
     @_builtins.property
     def request(self) -> Global___ExplainRequest:
         """What to explain."""
@@ -387,7 +389,7 @@ class ExplainProgressRequest(_message.Message):
     REQUEST_FIELD_NUMBER: _builtins.int
     MAP_EVERY_FIELD_NUMBER: _builtins.int
     map_every: _builtins.int
-    """An intermediate map is sent every so many steps of the method. Unset or 0: progress figures only."""
+    """An event carries the maps so far if so many steps were done since the last one that did. Unset or 0: none does."""
     @_builtins.property
     def request(self) -> Global___ExplainRequest:
         """What to explain."""
@@ -597,6 +599,9 @@ class MethodOptions(_message.Message):
     OBJECTIVE_FIELD_NUMBER: _builtins.int
     NORMALIZATION_FIELD_NUMBER: _builtins.int
     FUSION_FIELD_NUMBER: _builtins.int
+    FILL_FIELD_NUMBER: _builtins.int
+    BASE_FIELD_NUMBER: _builtins.int
+    NEGATIVE_FIELD_NUMBER: _builtins.int
     steps: _builtins.int
     """Steps of an iterative or path method."""
     samples: _builtins.int
@@ -617,9 +622,17 @@ class MethodOptions(_message.Message):
     """How an optimised method normalises its mask, by name."""
     fusion: _builtins.str
     """How maps of several layers become one, by name: "mean", "max" or "product"."""
+    fill: _builtins.str
+    """What hides a pixel, by name: "black", or "zero" of the network's own input, which is the mean colour."""
+    base: _builtins.str
+    """Method that another one builds on, by id."""
+    negative: _builtins.str
+    """What counts as evidence against the target, by name."""
     @_builtins.property
     def budget(self) -> _duration_pb2.Duration:
-        """Wall-clock budget, 10 ms to 300 s: the method returns its best map within it and says how far it came."""
+        """Wall-clock budget, 10 ms to 300 s: the method returns its best map within it and says how far it came. The call's
+        deadline bounds it too, so such a method answers within the deadline.
+        """
 
     def __init__(
         self,
@@ -635,19 +648,28 @@ class MethodOptions(_message.Message):
         objective: _builtins.str | None = ...,
         normalization: _builtins.str | None = ...,
         fusion: _builtins.str | None = ...,
+        fill: _builtins.str | None = ...,
+        base: _builtins.str | None = ...,
+        negative: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_aperture", b"_aperture", "_fusion", b"_fusion", "_learning_rate", b"_learning_rate", "_max_channels", b"_max_channels", "_noise", b"_noise", "_normalization", b"_normalization", "_objective", b"_objective", "_samples", b"_samples", "_seed", b"_seed", "_steps", b"_steps", "aperture", b"aperture", "budget", b"budget", "fusion", b"fusion", "learning_rate", b"learning_rate", "max_channels", b"max_channels", "noise", b"noise", "normalization", b"normalization", "objective", b"objective", "samples", b"samples", "seed", b"seed", "steps", b"steps"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_aperture", b"_aperture", "_base", b"_base", "_fill", b"_fill", "_fusion", b"_fusion", "_learning_rate", b"_learning_rate", "_max_channels", b"_max_channels", "_negative", b"_negative", "_noise", b"_noise", "_normalization", b"_normalization", "_objective", b"_objective", "_samples", b"_samples", "_seed", b"_seed", "_steps", b"_steps", "aperture", b"aperture", "base", b"base", "budget", b"budget", "fill", b"fill", "fusion", b"fusion", "learning_rate", b"learning_rate", "max_channels", b"max_channels", "negative", b"negative", "noise", b"noise", "normalization", b"normalization", "objective", b"objective", "samples", b"samples", "seed", b"seed", "steps", b"steps"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_aperture", b"_aperture", "_fusion", b"_fusion", "_learning_rate", b"_learning_rate", "_max_channels", b"_max_channels", "_noise", b"_noise", "_normalization", b"_normalization", "_objective", b"_objective", "_samples", b"_samples", "_seed", b"_seed", "_steps", b"_steps", "aperture", b"aperture", "budget", b"budget", "fusion", b"fusion", "learning_rate", b"learning_rate", "max_channels", b"max_channels", "noise", b"noise", "normalization", b"normalization", "objective", b"objective", "samples", b"samples", "seed", b"seed", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_aperture", b"_aperture", "_base", b"_base", "_fill", b"_fill", "_fusion", b"_fusion", "_learning_rate", b"_learning_rate", "_max_channels", b"_max_channels", "_negative", b"_negative", "_noise", b"_noise", "_normalization", b"_normalization", "_objective", b"_objective", "_samples", b"_samples", "_seed", b"_seed", "_steps", b"_steps", "aperture", b"aperture", "base", b"base", "budget", b"budget", "fill", b"fill", "fusion", b"fusion", "learning_rate", b"learning_rate", "max_channels", b"max_channels", "negative", b"negative", "noise", b"noise", "normalization", b"normalization", "objective", b"objective", "samples", b"samples", "seed", b"seed", "steps", b"steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__aperture: _TypeAlias = _typing.Literal["aperture"]  # noqa: Y015
     _WhichOneofArgType__aperture: _TypeAlias = _typing.Literal["_aperture", b"_aperture"]  # noqa: Y015
+    _WhichOneofReturnType__base: _TypeAlias = _typing.Literal["base"]  # noqa: Y015
+    _WhichOneofArgType__base: _TypeAlias = _typing.Literal["_base", b"_base"]  # noqa: Y015
+    _WhichOneofReturnType__fill: _TypeAlias = _typing.Literal["fill"]  # noqa: Y015
+    _WhichOneofArgType__fill: _TypeAlias = _typing.Literal["_fill", b"_fill"]  # noqa: Y015
     _WhichOneofReturnType__fusion: _TypeAlias = _typing.Literal["fusion"]  # noqa: Y015
     _WhichOneofArgType__fusion: _TypeAlias = _typing.Literal["_fusion", b"_fusion"]  # noqa: Y015
     _WhichOneofReturnType__learning_rate: _TypeAlias = _typing.Literal["learning_rate"]  # noqa: Y015
     _WhichOneofArgType__learning_rate: _TypeAlias = _typing.Literal["_learning_rate", b"_learning_rate"]  # noqa: Y015
     _WhichOneofReturnType__max_channels: _TypeAlias = _typing.Literal["max_channels"]  # noqa: Y015
     _WhichOneofArgType__max_channels: _TypeAlias = _typing.Literal["_max_channels", b"_max_channels"]  # noqa: Y015
+    _WhichOneofReturnType__negative: _TypeAlias = _typing.Literal["negative"]  # noqa: Y015
+    _WhichOneofArgType__negative: _TypeAlias = _typing.Literal["_negative", b"_negative"]  # noqa: Y015
     _WhichOneofReturnType__noise: _TypeAlias = _typing.Literal["noise"]  # noqa: Y015
     _WhichOneofArgType__noise: _TypeAlias = _typing.Literal["_noise", b"_noise"]  # noqa: Y015
     _WhichOneofReturnType__normalization: _TypeAlias = _typing.Literal["normalization"]  # noqa: Y015
@@ -663,11 +685,17 @@ class MethodOptions(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__aperture) -> _WhichOneofReturnType__aperture | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__base) -> _WhichOneofReturnType__base | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__fill) -> _WhichOneofReturnType__fill | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__fusion) -> _WhichOneofReturnType__fusion | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__learning_rate) -> _WhichOneofReturnType__learning_rate | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_channels) -> _WhichOneofReturnType__max_channels | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__negative) -> _WhichOneofReturnType__negative | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__noise) -> _WhichOneofReturnType__noise | None: ...
     @_typing.overload
@@ -920,7 +948,9 @@ Global___ExplainProgressResponse: _TypeAlias = ExplainProgressResponse  # noqa: 
 
 @_typing.final
 class Progress(_message.Message):
-    """How far a method is."""
+    """How far a method is. Sent 20 times a second at most, and where the method ended; a caller that reads slowly misses
+    some. If the worker dies, another one begins again, once.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -934,7 +964,7 @@ class Progress(_message.Message):
     """Steps in all."""
     @_builtins.property
     def objectives(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """The method's objective per target, where it optimises one."""
+        """The best value so far of the method's objective, per target, where it optimises one."""
 
     @_builtins.property
     def heatmaps(self) -> _containers.RepeatedCompositeFieldContainer[Global___Heatmap]:

@@ -80,14 +80,16 @@ class ExplanationServiceServicer(object):
 
     def ExplainStream(self, request_iterator, context):
         """Explains many images over one stream. Each item carries an id and comes back with that id and its own result or
-        status, in whatever order items finish. Flow control slows the sender; a full server refuses nothing here.
+        status, in whatever order items finish. Flow control slows the sender; a full server refuses nothing here. A server
+        that stops answers what it has read and ends the stream with UNAVAILABLE; items without an answer may be sent again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExplainProgress(self, request, context):
-        """Explains one image with a slow method: progress and intermediate maps, then the response that Explain would give.
+        """Explains one image with a slow method: progress and intermediate maps, then the response that Explain would give,
+        which alone comes of a method without steps. A method that knows the option `budget` ends soon after its caller goes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -45,10 +45,13 @@ class ExplanationServiceStub:
     """Explains one image: one or more targets, one method."""
     ExplainStream: _grpc.StreamStreamMultiCallable[_explanation_pb2.ExplainStreamRequest, _explanation_pb2.ExplainStreamResponse]
     """Explains many images over one stream. Each item carries an id and comes back with that id and its own result or
-    status, in whatever order items finish. Flow control slows the sender; a full server refuses nothing here.
+    status, in whatever order items finish. Flow control slows the sender; a full server refuses nothing here. A server
+    that stops answers what it has read and ends the stream with UNAVAILABLE; items without an answer may be sent again.
     """
     ExplainProgress: _grpc.UnaryStreamMultiCallable[_explanation_pb2.ExplainProgressRequest, _explanation_pb2.ExplainProgressResponse]
-    """Explains one image with a slow method: progress and intermediate maps, then the response that Explain would give."""
+    """Explains one image with a slow method: progress and intermediate maps, then the response that Explain would give,
+    which alone comes of a method without steps. A method that knows the option `budget` ends soon after its caller goes.
+    """
     Predict: _grpc.UnaryUnaryMultiCallable[_explanation_pb2.PredictRequest, _explanation_pb2.PredictResponse]
     """The prediction alone."""
     ListModels: _grpc.UnaryUnaryMultiCallable[_explanation_pb2.ListModelsRequest, _explanation_pb2.ListModelsResponse]
@@ -65,10 +68,13 @@ class ExplanationServiceAsyncStub(ExplanationServiceStub):
     """Explains one image: one or more targets, one method."""
     ExplainStream: _aio.StreamStreamMultiCallable[_explanation_pb2.ExplainStreamRequest, _explanation_pb2.ExplainStreamResponse]  # type: ignore[assignment]
     """Explains many images over one stream. Each item carries an id and comes back with that id and its own result or
-    status, in whatever order items finish. Flow control slows the sender; a full server refuses nothing here.
+    status, in whatever order items finish. Flow control slows the sender; a full server refuses nothing here. A server
+    that stops answers what it has read and ends the stream with UNAVAILABLE; items without an answer may be sent again.
     """
     ExplainProgress: _aio.UnaryStreamMultiCallable[_explanation_pb2.ExplainProgressRequest, _explanation_pb2.ExplainProgressResponse]  # type: ignore[assignment]
-    """Explains one image with a slow method: progress and intermediate maps, then the response that Explain would give."""
+    """Explains one image with a slow method: progress and intermediate maps, then the response that Explain would give,
+    which alone comes of a method without steps. A method that knows the option `budget` ends soon after its caller goes.
+    """
     Predict: _aio.UnaryUnaryMultiCallable[_explanation_pb2.PredictRequest, _explanation_pb2.PredictResponse]  # type: ignore[assignment]
     """The prediction alone."""
     ListModels: _aio.UnaryUnaryMultiCallable[_explanation_pb2.ListModelsRequest, _explanation_pb2.ListModelsResponse]  # type: ignore[assignment]
@@ -94,7 +100,8 @@ class ExplanationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_explanation_pb2.ExplainStreamResponse], _abc.AsyncIterator[_explanation_pb2.ExplainStreamResponse]]:
         """Explains many images over one stream. Each item carries an id and comes back with that id and its own result or
-        status, in whatever order items finish. Flow control slows the sender; a full server refuses nothing here.
+        status, in whatever order items finish. Flow control slows the sender; a full server refuses nothing here. A server
+        that stops answers what it has read and ends the stream with UNAVAILABLE; items without an answer may be sent again.
         """
 
     @_abc_1.abstractmethod
@@ -103,7 +110,9 @@ class ExplanationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _explanation_pb2.ExplainProgressRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_explanation_pb2.ExplainProgressResponse], _abc.AsyncIterator[_explanation_pb2.ExplainProgressResponse]]:
-        """Explains one image with a slow method: progress and intermediate maps, then the response that Explain would give."""
+        """Explains one image with a slow method: progress and intermediate maps, then the response that Explain would give,
+        which alone comes of a method without steps. A method that knows the option `budget` ends soon after its caller goes.
+        """
 
     @_abc_1.abstractmethod
     def Predict(

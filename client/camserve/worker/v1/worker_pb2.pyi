@@ -6,6 +6,7 @@ What the gateway hands to a model's worker and gets back. Internal: gateway and 
 from camserve.v1 import explanation_pb2 as _explanation_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.rpc import status_pb2 as _status_pb2
@@ -28,6 +29,7 @@ class Pack(_message.Message):
 
     ITEMS_FIELD_NUMBER: _builtins.int
     DESCRIBE_FIELD_NUMBER: _builtins.int
+    WATCHED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def items(self) -> Global___Items:
         """Answer these requests."""
@@ -36,17 +38,22 @@ class Pack(_message.Message):
     def describe(self) -> Global___Describe:
         """Describe the model; also the sign that the worker answers."""
 
+    @_builtins.property
+    def watched(self) -> Global___Watched:
+        """Answer this request and tell of its progress: the reply is a stream."""
+
     def __init__(
         self,
         *,
         items: Global___Items | None = ...,
         describe: Global___Describe | None = ...,
+        watched: Global___Watched | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["describe", b"describe", "items", b"items", "work", b"work"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["describe", b"describe", "items", b"items", "watched", b"watched", "work", b"work"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["describe", b"describe", "items", b"items", "work", b"work"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["describe", b"describe", "items", b"items", "watched", b"watched", "work", b"work"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_work: _TypeAlias = _typing.Literal["items", "describe"]  # noqa: Y015
+    _WhichOneofReturnType_work: _TypeAlias = _typing.Literal["items", "describe", "watched"]  # noqa: Y015
     _WhichOneofArgType_work: _TypeAlias = _typing.Literal["work", b"work"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_work) -> _WhichOneofReturnType_work | None: ...
 
@@ -84,6 +91,7 @@ class Item(_message.Message):
 
     EXPLAIN_FIELD_NUMBER: _builtins.int
     PREDICT_FIELD_NUMBER: _builtins.int
+    TIME_LEFT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def explain(self) -> _explanation_pb2.ExplainRequest:
         """An explanation is wanted."""
@@ -92,21 +100,62 @@ class Item(_message.Message):
     def predict(self) -> _explanation_pb2.PredictRequest:
         """The prediction alone is wanted."""
 
+    @_builtins.property
+    def time_left(self) -> _duration_pb2.Duration:
+        """What is left until the caller wants the answer, counted from the arrival at the worker. A method that can be cut
+        short ends by then with the best map it has. Unset: no bound.
+        """
+
     def __init__(
         self,
         *,
         explain: _explanation_pb2.ExplainRequest | None = ...,
         predict: _explanation_pb2.PredictRequest | None = ...,
+        time_left: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["explain", b"explain", "predict", b"predict", "request", b"request"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["explain", b"explain", "predict", b"predict", "request", b"request", "time_left", b"time_left"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["explain", b"explain", "predict", b"predict", "request", b"request"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["explain", b"explain", "predict", b"predict", "request", b"request", "time_left", b"time_left"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["explain", "predict"]  # noqa: Y015
     _WhichOneofArgType_request: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_request) -> _WhichOneofReturnType_request | None: ...
 
 Global___Item: _TypeAlias = Item  # noqa: Y015
+
+@_typing.final
+class Watched(_message.Message):
+    """A request whose caller wants to see its progress."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_FIELD_NUMBER: _builtins.int
+    MAP_EVERY_FIELD_NUMBER: _builtins.int
+    ABANDONED_FIELD_NUMBER: _builtins.int
+    map_every: _builtins.int
+    """A map goes with the progress every so many steps. 0: none does."""
+    abandoned: _builtins.str
+    """A file that comes into being when nobody waits for the answer any more, which ends a method that can be cut short.
+    Where worker and gateway have no files in common it never does, and the method ends by time_left.
+    """
+    @_builtins.property
+    def item(self) -> Global___Item:
+        """The request."""
+
+    def __init__(
+        self,
+        *,
+        item: Global___Item | None = ...,
+        map_every: _builtins.int = ...,
+        abandoned: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["item", b"item"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandoned", b"abandoned", "item", b"item", "map_every", b"map_every"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Watched: _TypeAlias = Watched  # noqa: Y015
 
 @_typing.final
 class Describe(_message.Message):
@@ -127,13 +176,14 @@ Global___Describe: _TypeAlias = Describe  # noqa: Y015
 
 @_typing.final
 class PackResult(_message.Message):
-    """The reply to a Pack."""
+    """The reply to a Pack, or one message of the reply if its work is watched: progress, any number of times, then the rest."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ITEMS_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def items(self) -> Global___ItemResults:
         """One result for each item, in order."""
@@ -146,18 +196,23 @@ class PackResult(_message.Message):
     def error(self) -> _status_pb2.Status:
         """The pack as a whole could not be read."""
 
+    @_builtins.property
+    def progress(self) -> _explanation_pb2.Progress:
+        """How far the watched request is."""
+
     def __init__(
         self,
         *,
         items: Global___ItemResults | None = ...,
         model: _explanation_pb2.Model | None = ...,
         error: _status_pb2.Status | None = ...,
+        progress: _explanation_pb2.Progress | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "items", b"items", "model", b"model", "result", b"result"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "items", b"items", "model", b"model", "progress", b"progress", "result", b"result"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "items", b"items", "model", b"model", "result", b"result"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "items", b"items", "model", b"model", "progress", b"progress", "result", b"result"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["items", "model", "error"]  # noqa: Y015
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["items", "model", "error", "progress"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 
