@@ -38,6 +38,8 @@ class Recipe(Section):
     Attributes:
         name: what requests call it.
         version: of the model; several versions of one name may be served.
+        default: whether a request that names no version may be answered by this one. Of several such versions the
+            highest does, and so it does where there is no such version.
         task: ``classify``, ``caption`` or ``answer``.
         description: one line.
         source: the network.
@@ -45,6 +47,8 @@ class Recipe(Section):
         labels: of the classes or answers, in index order, as given or as read from ``labels_file``; None: the
             source's own, where it has any.
         labels_file: UTF-8 text, a label a line, in the folder.
+        vocabulary: UTF-8 text, a word a line, in the folder: what a captioner or answerer of ``source.python`` reads
+            and writes, in the order of its token ids; see :class:`model_store.words.Words`.
         preprocessing: from image to input.
         explanation: the defaults of an explanation.
         limits: bounds on requests.
@@ -53,12 +57,14 @@ class Recipe(Section):
 
     name: Name
     version: Version
+    default: bool = True
     task: Literal["classify", "caption", "answer"]
     description: Line
     source: Source
     weights: Weights
     labels: Labels | None = None
     labels_file: FilePath | None = None
+    vocabulary: FilePath | None = None
     preprocessing: Preprocessing
     explanation: Explanation = Explanation()
     limits: Limits = Limits()
@@ -70,6 +76,10 @@ class Recipe(Section):
             raise ValueError("weights.pretrained goes with a library's network; give weights.file for source.python")
         if self.source.transformers and self.source.transformers.config and self.weights.pretrained:
             raise ValueError("weights.pretrained goes with source.transformers.name; give weights.file for a config")
+        if self.task != "classify" and not (self.source.python or self.source.transformers):
+            raise ValueError(f"source must be python or transformers for the task {self.task}; others have classifiers")
+        if (self.vocabulary is not None) != (self.task != "classify" and self.source.python is not None):
+            raise ValueError("vocabulary goes with source.python of a captioner or answerer, and with it only")
         return self
 
     @property
@@ -86,7 +96,10 @@ class Recipe(Section):
             "source.transformers.config": transformers.config if transformers else None,
             "weights.file": self.weights.file,
             "labels_file": self.labels_file,
+            "vocabulary": self.vocabulary,
         }
+        if transformers:
+            named |= {f"source.transformers.files[{i}]": file for i, file in enumerate(transformers.files)}
         return {key: file for key, file in named.items() if file}
 
 
@@ -105,8 +118,7 @@ def load_recipe(path: Path) -> Recipe:
         recipe = Recipe.model_validate(data)
         problems = _file_problems(recipe, file.parent)
         if recipe.labels_file and not problems:
-            lines = _text(file.parent / recipe.labels_file).splitlines()
-            recipe = Recipe.model_validate({**data, "labels": [line.strip() for line in lines if line.strip()]})
+            recipe = Recipe.model_validate({**data, "labels": read_lines(file.parent / recipe.labels_file)})
     except ValidationError as error:
         problems = [_describe(fault) for fault in error.errors()]
     if problems:
@@ -124,6 +136,15 @@ def model_folders(store: Path) -> list[Path]:
     if not folders:
         raise RecipeError(f"{store}: no folder here holds a {RECIPE_FILE}; name the right model store")
     return folders
+
+
+def read_lines(file: Path) -> list[str]:
+    """The lines of a model's text file that are not blank, such as labels or words.
+
+    Raises:
+        RecipeError: the file cannot be read as UTF-8 text.
+    """
+    return [line.strip() for line in _text(file).splitlines() if line.strip()]
 
 
 def _read(file: Path) -> Mapping[str, object]:

@@ -65,20 +65,25 @@ class NamedSource(Section):
 
 
 class TransformersSource(Section):
-    """An image classifier of transformers; exactly one is set.
+    """A model of transformers; exactly one of ``name`` and ``config`` is set.
 
     Attributes:
         name: its id on the hub, such as ``google/vit-base-patch16-224``.
         config: its ``config.json`` in the model's folder, as ``save_pretrained`` writes it.
+        files: what else of the folder goes with a config: the tokenizer's files of a captioner or answerer, and
+            ``generation_config.json``.
     """
 
     name: Line | None = None
     config: Annotated[FilePath, StringConstraints(pattern=r"\.json$")] | None = None
+    files: Annotated[tuple[FilePath, ...], AfterValidator(_unique)] = ()
 
     @model_validator(mode="after")
     def _check(self) -> "TransformersSource":
         if (self.name is None) == (self.config is None):
             raise ValueError("give exactly one of name: HUB_ID, config: config.json")
+        if self.files and self.name:
+            raise ValueError("files goes with config only; the hub's own come with a name")
         return self
 
 

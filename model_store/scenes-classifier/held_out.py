@@ -12,10 +12,8 @@ from torch.nn.functional import interpolate
 from model_store.scenes.dataset import collect, draw_examples
 from model_store.scenes.drawing import draw, masks
 from model_store.scenes.scene import two_class_scene
+from model_store.scenes.training import SIDE, normalise
 from model_store.scenes.vocabulary import SHAPES
-
-SIDE = 112
-"""Width and height of the classifier's input."""
 
 TOLERANCE = 0.03 * SIDE
 """How far beside an object, in pixels, the pointing game still counts: 15 pixels of a 500 pixel picture (Zhang et al.,
@@ -60,12 +58,6 @@ class Report:
             ("(area of the named class)", self.area_inside),
         )
         return "\n".join(f"{name:<42} {value:7.4f}" for name, value in rows)
-
-
-def normalise(images: NDArray[np.uint8]) -> Tensor:
-    """Turn RGB `[n, h, w, 3]` into the model's input, float32 `[n, 3, h, w]`."""
-    planes = torch.from_numpy(images).permute(0, 3, 1, 2).float()
-    return (planes / 255 - 0.5) / 0.25
 
 
 @torch.no_grad()

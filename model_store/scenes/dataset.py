@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_store.scenes.drawing import draw
-from model_store.scenes.scene import Scene, general_scene, one_class_scene, two_class_scene
+from model_store.scenes.scene import Scene, crowded_scene, general_scene, one_class_scene, two_class_scene
 from model_store.scenes.vocabulary import SHAPES
 
 TRAINING_SEEDS: Final = range(10_000_000)
@@ -20,7 +20,12 @@ HELD_OUT_SEEDS: Final = range(10_000_000, 20_000_000)
 """Seeds a model is measured on; disjoint from the training seeds."""
 
 KINDS: Final = MappingProxyType[str, Callable[[int], Scene]](
-    {"one-class": one_class_scene, "two-class": two_class_scene, "general": general_scene}
+    {
+        "one-class": one_class_scene,
+        "two-class": two_class_scene,
+        "general": general_scene,
+        "crowded": crowded_scene,
+    }
 )
 """Kind of scene -> how it is sampled from a seed."""
 

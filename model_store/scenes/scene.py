@@ -129,6 +129,18 @@ def general_scene(seed: int) -> Scene:
     return _sample(seed, rng, [SHAPES[index] for index in rng.integers(len(SHAPES), size=count)])
 
 
+def crowded_scene(seed: int) -> Scene:
+    """Sample a scene with three or four objects, of which at least three share their class: something to count.
+
+    Args:
+        seed: Non-negative; the same seed gives the same scene.
+    """
+    rng = _layout_rng(seed)
+    shape, other = (SHAPES[index] for index in rng.choice(len(SHAPES), 2, replace=False))
+    extra = [(), (shape,), (other,)][rng.integers(3)]
+    return _sample(seed, rng, [shape] * 3 + list(extra))
+
+
 def visible_shares(objects: Sequence[SceneObject]) -> list[float]:
     """Share of each object's area, in [0, 1], that no object in front of it covers (estimated on a 32 x 32 grid)."""
     ticks = ((np.arange(32, dtype=np.float32) + 0.5) / 32 - 0.5) * 2 * REACH

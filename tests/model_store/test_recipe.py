@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from model_store.recipe import RecipeError, load_recipe, model_folders
+from model_store.recipe import RecipeError, load_recipe, model_folders, read_lines
 from tests.recipes import LABELS, recipe_data, write_model
 
 
@@ -71,6 +71,14 @@ def test_cannot_be_changed(tmp_path: Path) -> None:
             {"source": {"transformers": {"config": "config.json"}}, "weights": {"pretrained": True}},
             "weights.pretrained goes with source.transformers.name",
         ),
+        (
+            {"source": {"transformers": {"name": "a/b", "files": ["tokenizer.json"]}}, "weights": {"random": True}},
+            "source.transformers: files goes with config only",
+        ),
+        ({"source": {"timm": {"name": "a"}}, "task": "caption"}, "source must be python or transformers for the task"),
+        ({"task": "caption"}, "vocabulary goes with source.python of a captioner or answerer"),
+        ({"vocabulary": "words.txt"}, "vocabulary goes with source.python of a captioner or answerer"),
+        ({"task": "answer", "vocabulary": "gone.txt"}, "vocabulary: there is no file"),
         ({"labels": ["a", "b"]}, "labels: give labels or labels_file, not both"),
         ({"labels_file": "gone.txt"}, "labels_file: there is no file"),
         ({"labels": ["a", "a"]}, "labels: must not repeat; given more than once: a"),
@@ -110,6 +118,18 @@ def test_checks_preprocessing(tmp_path: Path, change: dict[str, Any], message: s
     data["preprocessing"] |= change
     with pytest.raises(RecipeError, match=message):
         load_recipe(write_model(tmp_path, data))
+
+
+def test_all_that_is_read_is_packed(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("a\n\n dog \n")
+    recipe = load_recipe(write_model(tmp_path, recipe_data() | {"task": "caption", "vocabulary": "words.txt"}))
+    assert recipe.files == ("recipe.yaml", "model.py", "weights.safetensors", "labels.txt", "words.txt")
+    assert read_lines(tmp_path / "words.txt") == ["a", "dog"]
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / name).write_text("{}")
+    source = {"transformers": {"config": "config.json", "files": ["tokenizer.json", "tokenizer_config.json"]}}
+    recipe = load_recipe(write_model(tmp_path, recipe_data() | {"task": "caption", "source": source}))
+    assert {"config.json", "tokenizer.json", "tokenizer_config.json"} < set(recipe.files)
 
 
 @pytest.mark.parametrize("method", ["grad-cam", "grad-cam++", "score-cam", "guided-grad-cam", "lime"])

@@ -1,0 +1,5 @@
+"""The scenes question answerer, as its recipe names it."""
+
+from model_store.scenes.answerer import build
+
+__all__ = ["build"]

@@ -1,0 +1,51 @@
+"""What the scenes captioner and answerer see with: the classifier's trunk, and an eye for colour beside it."""
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from model_store.scenes import trunk
+
+FEATURES = 128
+"""Channels of the encoder's output."""
+
+_COLOUR = 32
+
+
+class Encoder(nn.Module):
+    """Looks at images; the classifier was trained to see no colour, so its trunk brings shapes and sizes only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = trunk.Trunk()
+        self.colour = nn.Sequential(
+            nn.Conv2d(3, _COLOUR, 8, stride=8, bias=False),
+            nn.BatchNorm2d(_COLOUR),
+            nn.ReLU(),
+            nn.Conv2d(_COLOUR, _COLOUR, 3, padding=1, bias=False),
+            nn.BatchNorm2d(_COLOUR),
+            nn.ReLU(),
+        )
+        self.join = nn.Sequential(
+            nn.Conv2d(trunk.FEATURES + _COLOUR, FEATURES, 1, bias=False), nn.BatchNorm2d(FEATURES), nn.ReLU()
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Look at normalised images.
+
+        Args:
+            images: Float `[B, 3, H, W]`, RGB, (value in [0, 1] - 0.5) / 0.25; trained at 112 x 112.
+
+        Returns:
+            Features, at least 0, `[B, FEATURES, H / 8, W / 8]`.
+        """
+        return cast(Tensor, self.join(torch.cat([self.trunk(images), self.colour(images)], 1)))
+
+
+def places(features: Tensor) -> Tensor:
+    """Where the cells of a map `[B, C, h, w]` are: x and y from the middle, in widths and heights, `[h * w, 2]`."""
+    height, width = features.shape[2:]
+    rows = (torch.arange(height).to(features) + 0.5) / height - 0.5
+    columns = (torch.arange(width).to(features) + 0.5) / width - 0.5
+    return torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1).flatten(0, 1)

@@ -1,0 +1,26 @@
+"""The recipes of the scenes captioner and answerer say what their code has."""
+
+from pathlib import Path
+
+import pytest
+
+from model_store.recipe import load_recipe, read_lines
+from model_store.scenes.training import SIDE
+from model_store.scenes.vocabulary import ANSWERS, CAPTION_WORDS, QUESTION_WORDS
+
+STORE = Path(__file__).resolve().parents[2] / "model_store"
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "words", "labels"),
+    [("scenes-captioner", "caption", CAPTION_WORDS, None), ("scenes-vqa", "answer", QUESTION_WORDS, ANSWERS)],
+)
+def test_words_and_answers_are_the_worlds(
+    name: str, task: str, words: tuple[str, ...], labels: tuple[str, ...] | None
+) -> None:
+    recipe = load_recipe(STORE / name)
+    assert (recipe.name, recipe.task) == (name, task)
+    assert tuple(read_lines(STORE / name / str(recipe.vocabulary))) == words
+    assert recipe.labels == labels
+    assert recipe.preprocessing.size == (SIDE, SIDE)
+    assert (recipe.preprocessing.mean, recipe.preprocessing.std) == ((0.5,) * 3, (0.25,) * 3)
