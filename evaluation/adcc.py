@@ -1,0 +1,39 @@
+"""ADCC: one figure made of average drop, coherency and complexity.
+
+Poppi et al., "Revisiting the evaluation of class activation mapping for explainability" (CVPR Workshops 2021).
+"""
+
+import torch
+from torch import Tensor
+
+from evaluation.complexity import mean_activation
+
+
+def coherency(maps: Tensor, again: Tensor) -> Tensor:
+    """Whether a map explains what it shows: ``(Pearson(map of x ⊙ map, map of x) + 1) / 2``.
+
+    Args:
+        maps: of the images, ``[N, H, W]``.
+        again: of the images behind these maps, by the same method for the same class, ``[N, H, W]``.
+
+    Returns:
+        ``[N]`` in [0, 1]; 0 where a map is flat, for which there is no correlation.
+    """
+    first, second = (m.double().flatten(1) for m in (maps, again))
+    first, second = first - first.mean(1, keepdim=True), second - second.mean(1, keepdim=True)
+    spread = (first.square().sum(1) * second.square().sum(1)).sqrt()
+    pearson = (first * second).sum(1) / spread.where(spread > 0, 1.0)
+    return ((pearson.clamp(-1.0, 1.0) + 1) / 2).where(spread > 0, 0.0).to(maps.dtype)
+
+
+def adcc(maps: Tensor, again: Tensor, drop: Tensor) -> Tensor:
+    """The harmonic mean of coherency, one less complexity and one less drop: ``[N]`` in [0, 1], higher is better.
+
+    Args:
+        maps: as for :func:`coherency`.
+        again: as for :func:`coherency`.
+        drop: of the probability behind the map, ``[N]`` in [0, 1]; see :func:`saliency.faithfulness.drop`.
+    """
+    parts = (coherency(maps, again), 1 - mean_activation(maps), 1 - drop)
+    # A part that is 0 has an infinite reciprocal, which makes the mean 0, as it should be.
+    return torch.stack(parts).reciprocal().mean(0).reciprocal()
