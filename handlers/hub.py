@@ -12,17 +12,23 @@ from model_store.recipe import RecipeError
 _PATIENCE_S = 5.0
 _CONFIGURATION = "config.json"
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
+_LANGUAGE = ("tokenizer*.json", "vocab.*", "merges.txt", "*_tokens*.json", "generation_config.json")
 
 
-def from_hub(name: str, *, weights: bool) -> Path:
-    """The folder with a model of the Hugging Face hub: its configuration and, if wanted, its safetensors.
+def from_hub(name: str, *, weights: bool, language: bool = False) -> Path:
+    """The folder with a model of the Hugging Face hub: its configuration, and what else is wanted.
+
+    Args:
+        name: its id.
+        weights: whether its safetensors are.
+        language: whether its tokenizer is, and how it generates.
 
     Raises:
         RecipeError: it is neither in the cache nor to be had.
     """
     hub = importlib.import_module("huggingface_hub")  # comes with timm and transformers
     online = _answers(hub.constants.ENDPOINT)
-    wanted = [_CONFIGURATION, *_WEIGHTS] if weights else [_CONFIGURATION]
+    wanted = [_CONFIGURATION, *(_WEIGHTS if weights else ()), *(_LANGUAGE if language else ())]
     try:
         return Path(hub.snapshot_download(name, allow_patterns=wanted, local_files_only=not online))
     except (OSError, ValueError) as error:  # the hub's own errors are of these kinds

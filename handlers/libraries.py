@@ -23,7 +23,7 @@ def from_torchvision(name: str, *, pretrained: bool) -> nn.Module:
     Raises:
         RecipeError: torchvision does not know the name, or its weights cannot be had.
     """
-    models = _library("torchvision.models")
+    models = import_library("torchvision.models")
     try:
         weights = models.get_model_weights(name).DEFAULT if pretrained else None
         if weights:
@@ -38,7 +38,7 @@ def from_torchvision(name: str, *, pretrained: bool) -> nn.Module:
 
 def torchvision_labels(name: str) -> Sequence[str]:
     """The labels that torchvision's weights of a network were trained for; none if there are no such weights."""
-    weights = _library("torchvision.models").get_model_weights(name)
+    weights = import_library("torchvision.models").get_model_weights(name)
     labels: Sequence[str] = next(iter(weights)).meta.get("categories", ())
     return labels
 
@@ -49,7 +49,7 @@ def from_timm(name: str, *, pretrained: bool) -> nn.Module:
     Raises:
         RecipeError: timm is not installed or does not know the name, or its weights cannot be had.
     """
-    timm = _library("timm")
+    timm = import_library("timm")
     try:
         network: nn.Module = timm.create_model(name)
     except RuntimeError as error:
@@ -66,7 +66,7 @@ def from_timm(name: str, *, pretrained: bool) -> nn.Module:
 
 def timm_labels(network: nn.Module) -> Sequence[str]:
     """The labels of a network of timm for one of ImageNet's sets of classes, else none."""
-    data = _library("timm.data")
+    data = import_library("timm.data")
     subset = data.infer_imagenet_subset(network)
     if not subset:
         return ()
@@ -88,24 +88,53 @@ def from_transformers(
     Raises:
         RecipeError: transformers is not installed, or configuration and weights do not fit or cannot be had.
     """
-    library = _library("transformers")
-    where = from_hub(source.name, weights=pretrained) if source.name else folder / str(source.config)
-    key = "source.transformers.name" if source.name else "source.transformers.config"
+    library = import_library("transformers")
+    where = from_hub(source.name, weights=pretrained) if source.name else folder
+    config = transformers_config(source, where)
     try:
-        config = library.AutoConfig.from_pretrained(where, local_files_only=True)
         with torch.device("meta"):
             kind = type(library.AutoModelForImageClassification.from_config(config))
+    except ValueError as error:
+        raise RecipeError(f"{_key(source)}: this is no image classifier of transformers: {error}") from error
+    return transformers_network(kind, config, where if pretrained else None, state)
+
+
+def transformers_config(source: TransformersSource, where: Path) -> Any:
+    """A configuration of transformers, in the folder that holds it.
+
+    Raises:
+        RecipeError: transformers is not installed, or does not know what is configured.
+    """
+    auto = import_library("transformers").AutoConfig
+    try:
+        return auto.from_pretrained(where / source.config if source.config else where, local_files_only=True)
     except (OSError, ValueError) as error:
-        raise RecipeError(f"{key}: this is no image classifier of transformers: {error}") from error
-    if not pretrained and state is None:
+        raise RecipeError(f"{_key(source)}: transformers cannot read the configuration: {error}") from error
+
+
+def transformers_network(
+    kind: Any, config: Any, published: Path | None, state: Mapping[str, Tensor] | None
+) -> nn.Module:
+    """A network of transformers.
+
+    Args:
+        kind: its class.
+        config: its configuration.
+        published: the folder with the library's own weights; None if they are not wanted.
+        state: the weights to take otherwise; None for random ones.
+
+    Raises:
+        RecipeError: the weights do not fit the network.
+    """
+    if published is None and state is None:
         network: nn.Module = kind(config)
         return network
-    weights: dict[str, Any] = {"pretrained_model_name_or_path": where, "use_safetensors": True}
+    weights: dict[str, Any] = {"pretrained_model_name_or_path": published, "use_safetensors": True}
     if state is not None:
         weights = {"pretrained_model_name_or_path": None, "state_dict": dict(state)}
-    # The library's own loading renames what older versions called otherwise.
+    # The library's own loading renames what older versions called otherwise. Images come in float32.
     try:
-        network, report = kind.from_pretrained(**weights, config=config, output_loading_info=True)
+        network, report = kind.from_pretrained(**weights, config=config, dtype=torch.float32, output_loading_info=True)
     except (OSError, RuntimeError) as error:
         raise RecipeError(f"weights: they do not fit the network: {error}") from error
     if report["missing_keys"]:
@@ -120,7 +149,16 @@ def transformers_labels(network: nn.Module) -> Sequence[str]:
     return [labels[index] for index in sorted(labels)]
 
 
-def _library(name: str) -> Any:
+def _key(source: TransformersSource) -> str:
+    return f"source.transformers.{'name' if source.name else 'config'}"
+
+
+def import_library(name: str) -> Any:
+    """A library, or a part of one.
+
+    Raises:
+        RecipeError: it is not installed.
+    """
     try:
         return importlib.import_module(name)
     except ImportError as error:

@@ -1,6 +1,6 @@
 """Building a recipe's network and loading its weights."""
 
-import importlib.util
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
 from pickle import UnpicklingError
@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from handlers.language import Tokenizer
 from handlers.libraries import (
     from_timm,
     from_torchvision,
@@ -17,7 +18,9 @@ from handlers.libraries import (
     torchvision_labels,
     transformers_labels,
 )
-from model_store.recipe import Recipe, RecipeError
+from handlers.tokens import WordTokenizer
+from model_store.module import load_module
+from model_store.recipe import Recipe, RecipeError, read_lines
 from model_store.sections import PythonSource
 
 
@@ -40,6 +43,29 @@ def load_network(recipe: Recipe, folder: Path, device: torch.device) -> nn.Modul
             _fill_zeros(network)
     if recipe.weights.file and not recipe.source.transformers:
         _load_weights(network, folder / recipe.weights.file)
+    return _frozen(network, device)
+
+
+def load_language_model(recipe: Recipe, folder: Path, device: torch.device) -> tuple[nn.Module, Tokenizer]:
+    """The recipe's captioner or answerer, as :mod:`handlers.language` describes them, and its tokenizer.
+
+    Args:
+        recipe: what to load.
+        folder: where its files lie.
+        device: where to put it.
+
+    Raises:
+        RecipeError: as :func:`load_network`, or the vocabulary cannot be read.
+    """
+    if recipe.source.transformers:
+        adapters = importlib.import_module("handlers.adapters")  # needs transformers, which few servers have
+        network, tokenizer = adapters.load_language_model(recipe, folder)
+        return _frozen(network, device), tokenizer
+    words = read_lines(folder / str(recipe.vocabulary))
+    return load_network(recipe, folder, device), WordTokenizer(words)
+
+
+def _frozen(network: nn.Module, device: torch.device) -> nn.Module:
     return network.eval().requires_grad_(False).to(device)
 
 
@@ -66,18 +92,13 @@ def _build(recipe: Recipe, folder: Path) -> nn.Module:
     if source.timm:
         return from_timm(source.timm.name, pretrained=weights.pretrained)
     if source.transformers:
-        state = _state(folder / weights.file) if weights.file else None
+        state = load_state(folder / weights.file) if weights.file else None
         return from_transformers(source.transformers, folder, pretrained=weights.pretrained, state=state)
     raise RecipeError("source: give one of python, torchvision, timm, transformers")
 
 
 def _from_file(source: PythonSource, folder: Path) -> nn.Module:
-    spec = importlib.util.spec_from_file_location(f"camserve_model_{Path(source.file).stem}", folder / source.file)
-    if spec is None or spec.loader is None:
-        raise RecipeError(f"source.python.file: {source.file} cannot be imported")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    factory = getattr(module, source.factory, None)
+    factory = getattr(load_module(folder / source.file), source.factory, None)
     if factory is None:
         raise RecipeError(f"source.python.factory: {source.file} has no function {source.factory}")
     network = factory()
@@ -97,15 +118,21 @@ def _fill_zeros(network: nn.Module) -> None:
 
 def _load_weights(network: nn.Module, file: Path) -> None:
     try:
-        network.load_state_dict(_state(file))
-    except UnpicklingError as error:
-        raise RecipeError(f"weights.file: {file.name} holds more than tensors; save the state dict alone") from error
+        network.load_state_dict(load_state(file))
     except RuntimeError as error:
         raise RecipeError(f"weights.file: {file.name} does not fit the network: {error}") from error
 
 
-def _state(file: Path) -> dict[str, Tensor]:
+def load_state(file: Path) -> dict[str, Tensor]:
+    """The tensors of a file of weights, by name.
+
+    Raises:
+        RecipeError: it holds more than tensors.
+    """
     if file.suffix == ".safetensors":
         return load_file(file)
-    state: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
+    try:
+        state: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        raise RecipeError(f"weights.file: {file.name} holds more than tensors; save the state dict alone") from error
     return state

@@ -2,16 +2,16 @@
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from time import monotonic
 from typing import Generic, Protocol, TypeVar
 
-import torch
 from google.protobuf.message import DecodeError
 
 from camserve.errors import CamserveError, InternalError
 from camserve.v1 import explanation_pb2 as pb
 from camserve.worker.v1 import worker_pb2 as wire
+from handlers.progress import Reporter
 
 log = logging.getLogger(__name__)
 
@@ -29,26 +29,34 @@ JobT = TypeVar("JobT", bound=Job)
 
 
 class Servable(ABC, Generic[JobT]):
-    """A model of one task, loaded from its folder."""
-
-    @abstractmethod
-    def __init__(self, folder: Path, device: torch.device) -> None: ...
+    """A model of one task."""
 
     @abstractmethod
     def describe(self) -> pb.Model:
         """What there is to know of the model, without what only the gateway knows."""
 
     @abstractmethod
-    def read(self, item: wire.Item) -> JobT:
-        """Reads one item; raises CamserveError if it is at fault."""
+    def read(self, item: wire.Item, arrival: float) -> JobT:
+        """Reads one item, which arrived then by ``time.monotonic``; raises CamserveError if it is at fault."""
 
     @abstractmethod
-    def run(self, group: Hashable, jobs: Sequence[JobT]) -> list[wire.ItemResult]:
-        """Answers jobs of one group with one run of the model; may raise if any of them is at fault."""
+    def run(self, jobs: Sequence[JobT], reporter: Reporter | None = None) -> list[wire.ItemResult]:
+        """Answers jobs of one group with one run of the model; may raise if any of them is at fault.
+
+        Args:
+            jobs: the jobs.
+            reporter: is told of progress; there is one job then.
+        """
 
 
-def answer(servable: Servable[JobT], data: bytes) -> bytes:
-    """Answers a serialized ``Pack`` with a serialized ``PackResult``; never raises for what callers sent."""
+def answer(servable: Servable[JobT], data: bytes, send: Callable[[bytes], None]) -> bytes:
+    """Answers a serialized ``Pack`` with a serialized ``PackResult``; never raises for what callers sent.
+
+    Args:
+        servable: the model.
+        data: the pack.
+        send: sends a ``PackResult`` that goes before, with the progress of work that is watched.
+    """
     try:
         pack = wire.Pack.FromString(data)
     except DecodeError as error:
@@ -56,33 +64,52 @@ def answer(servable: Servable[JobT], data: bytes) -> bytes:
         return wire.PackResult(error=fault.to_status()).SerializeToString()
     if pack.WhichOneof("work") == "describe":
         return wire.PackResult(model=servable.describe()).SerializeToString()
-    results = wire.ItemResults(results=_answer_items(servable, pack.items.items))
-    return wire.PackResult(items=results).SerializeToString()
+    if pack.WhichOneof("work") == "watched":
+        results = _answer_watched(servable, pack.watched, send)
+    else:
+        results = _answer_items(servable, pack.items.items)
+    return wire.PackResult(items=wire.ItemResults(results=results)).SerializeToString()
 
 
-def _answer_items(servable: Servable[JobT], items: Iterable[wire.Item]) -> list[wire.ItemResult]:
+def _answer_watched(
+    servable: Servable[JobT], watched: wire.Watched, send: Callable[[bytes], None]
+) -> list[wire.ItemResult]:
+    reporter = Reporter(
+        lambda progress: send(wire.PackResult(progress=progress).SerializeToString()),
+        watched.map_every,
+        watched.abandoned,
+    )
+    results = _answer_items(servable, [watched.item], reporter)
+    reporter.flush()
+    return results
+
+
+def _answer_items(
+    servable: Servable[JobT], items: Iterable[wire.Item], reporter: Reporter | None = None
+) -> list[wire.ItemResult]:
+    arrival = monotonic()
     results: dict[int, wire.ItemResult] = {}
     groups: dict[Hashable, dict[int, JobT]] = {}
     for place, item in enumerate(items):
         try:
-            job = servable.read(item)
+            job = servable.read(item, arrival)
         except Exception as error:
             results[place] = _failure(error)
         else:
             groups.setdefault(job.group, {})[place] = job
-    for group, jobs in groups.items():
-        results.update(zip(jobs, _run(servable, group, list(jobs.values())), strict=True))
+    for jobs in groups.values():
+        results.update(zip(jobs, _run(servable, list(jobs.values()), reporter), strict=True))
     return [results[place] for place in sorted(results)]
 
 
-def _run(servable: Servable[JobT], group: Hashable, jobs: list[JobT]) -> list[wire.ItemResult]:
+def _run(servable: Servable[JobT], jobs: list[JobT], reporter: Reporter | None = None) -> list[wire.ItemResult]:
     try:
-        return servable.run(group, jobs)
+        return servable.run(jobs, reporter)
     except Exception as error:
         if len(jobs) == 1:
             return [_failure(error)]
     # Somebody in the group is at fault, or it was too much at once: each alone.
-    return [result for job in jobs for result in _run(servable, group, [job])]
+    return [result for job in jobs for result in _run(servable, [job])]
 
 
 def _failure(error: Exception) -> wire.ItemResult:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from camserve.errors import InvalidArgumentError
 from camserve.v1 import explanation_pb2 as pb
-from saliency import Class, Contrast, Counter, Rank
+from saliency import Class, Contrast, Rank
 from saliency.targets import Target, classes_of
 
 
@@ -21,8 +21,35 @@ def class_targets(request: pb.ExplainRequest, index_of: Mapping[str, int]) -> li
     Raises:
         InvalidArgumentError: a target is no class, or its label is not known.
     """
-    targets = [_class_target(target, place, index_of) for place, target in enumerate(request.targets)] or [Rank(0)]
-    return [Counter(target) for target in targets] if request.polarity == pb.POLARITY_COUNTER else targets
+    targets = [_class_target(target, field, index_of) for field, target in targets_of(request, "class_target")]
+    return targets or [Rank(0)]
+
+
+def targets_of(request: pb.ExplainRequest, kind: str) -> list[tuple[str, pb.Target]]:
+    """The targets of a request and their fields, all of the kind that the model takes.
+
+    Raises:
+        InvalidArgumentError: a target is of another kind.
+    """
+    targets = [(f"targets[{place}]", target) for place, target in enumerate(request.targets)]
+    for field, target in targets:
+        if target.WhichOneof("kind") != kind:
+            raise InvalidArgumentError(f"{field} must be of the kind {kind}", "TARGET_KIND_MISMATCH", field=field)
+    return targets
+
+
+def index_of_label(label: str, field: str, index_of: Mapping[str, int]) -> int:
+    """The index of a label, whose case does not matter.
+
+    Raises:
+        InvalidArgumentError: there is no such label; the message names near ones.
+    """
+    index = index_of.get(label.casefold())
+    if index is None:
+        near = get_close_matches(label.casefold(), index_of, n=3)
+        hint = f"; near: {', '.join(near)}" if near else ""
+        raise InvalidArgumentError(f"{field}: the model has no '{label}'{hint}", "LABEL_UNKNOWN", field=field)
+    return index
 
 
 def resolved_class(target: Target, probabilities: Tensor, labels: Sequence[str]) -> pb.ResolvedTarget:
@@ -31,17 +58,11 @@ def resolved_class(target: Target, probabilities: Tensor, labels: Sequence[str])
     return pb.ResolvedTarget(
         class_target=pb.ResolvedClass(
             index=index, label=labels[index], probability=probabilities[index].item(), against=against
-        ),
-        polarity=pb.POLARITY_COUNTER if isinstance(target, Counter) else pb.POLARITY_SUPPORT,
+        )
     )
 
 
-def _class_target(target: pb.Target, place: int, index_of: Mapping[str, int]) -> Target:
-    field = f"targets[{place}]"
-    if target.WhichOneof("kind") != "class_target":
-        raise InvalidArgumentError(
-            f"{field} must be a class_target: the model is a classifier", "TARGET_KIND_MISMATCH", field=field
-        )
+def _class_target(target: pb.Target, field: str, index_of: Mapping[str, int]) -> Target:
     chosen = _selected(target.class_target, f"{field}.class_target", index_of)
     against = tuple(target.class_target.against)
     return Contrast(chosen, against) if against else chosen
@@ -54,13 +75,6 @@ def _selected(target: pb.ClassTarget, field: str, index_of: Mapping[str, int]) -
         case "rank":
             return Rank(target.rank)
         case "label":
-            index = index_of.get(target.label.casefold())
-            if index is None:
-                near = get_close_matches(target.label.casefold(), index_of, n=3)
-                hint = f"; near: {', '.join(near)}" if near else ""
-                raise InvalidArgumentError(
-                    f"there is no class '{target.label}'{hint}", "LABEL_UNKNOWN", field=f"{field}.label"
-                )
-            return Class(index)
+            return Class(index_of_label(target.label, f"{field}.label", index_of))
         case _:
             raise InvalidArgumentError(f"{field} is empty; set index, label or rank", "TARGET_EMPTY", field=field)

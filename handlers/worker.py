@@ -1,11 +1,13 @@
 """TorchServe's side of a handler: it loads the model from the archive's folder and passes packs on as bytes."""
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
+from ts.handler_utils.utils import send_intermediate_predict_response
 
 from handlers.pack import Servable, answer
 from model_store.recipe import load_recipe
@@ -16,13 +18,20 @@ PACK = "pack"
 log = logging.getLogger(__name__)
 
 
-class WorkerHandler:
-    """What TorchServe calls: ``initialize`` once, then ``handle`` for every run. Subclasses name their servable."""
-
-    servable: ClassVar[type[Servable[Any]]]
+class WorkerHandler(ABC):
+    """What TorchServe calls: ``initialize`` once, then ``handle`` for every run. Subclasses load their servable."""
 
     def __init__(self) -> None:
         self._servable: Servable[Any] | None = None
+
+    @staticmethod
+    @abstractmethod
+    def load(folder: Path, device: torch.device) -> Servable[Any]:
+        """Loads a model's folder.
+
+        Raises:
+            RecipeError: it cannot be served; the message says why.
+        """
 
     def initialize(self, context: Any) -> None:
         """Loads the model.
@@ -38,13 +47,21 @@ class WorkerHandler:
             threads = load_recipe(folder).worker.threads
             if threads:
                 torch.set_num_threads(threads)
-            self._servable = type(self).servable(folder, device)
+            self._servable = self.load(folder, device)
         except Exception as error:
             log.exception("the model in %s cannot be loaded", folder)
             raise RuntimeError(f"the model cannot be loaded: {error}") from error
 
-    def handle(self, data: Sequence[dict[str, bytes]], _context: Any) -> list[bytes]:
-        """Answers runs; TorchServe's own batches have one."""
+    def handle(self, data: Sequence[dict[str, bytes]], context: Any) -> list[bytes]:
+        """Answers a run: TorchServe's own batches have one."""
         if self._servable is None:
             raise RuntimeError("handle was called before initialize")
-        return [answer(self._servable, bytes(row[PACK])) for row in data]
+
+        def send(part: bytes) -> None:
+            send_intermediate_predict_response([part], context.request_ids, "Prediction success", 200, context)
+
+        # That what is returned is the end. TorchServe says so itself if a part went before it; in a stream without it
+        # needs to be told, or its frontend fails and restarts the worker.
+        context.set_response_header(0, "ts_stream_next", "false")
+        (row,) = data
+        return [answer(self._servable, bytes(row[PACK]), send)]

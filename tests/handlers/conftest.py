@@ -1,7 +1,8 @@
 """A small model's folder, as a recipe names it."""
 
 import io
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -70,3 +71,27 @@ def png(width: int = 64, height: int = 40, seed: int = 0) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return file.getvalue()
+
+
+STORE = Path(__file__).resolve().parents[2] / "model_store"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small networks: more threads would wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def scenes_folder(name: str, folder: Path) -> Path:
+    """A copy of one of the scenes models with random weights, for a small input."""
+    folder.mkdir()
+    for file in ("model.py", "words.txt"):
+        shutil.copy(STORE / name / file, folder)
+    recipe = yaml.safe_load((STORE / name / "recipe.yaml").read_text())
+    recipe["weights"] = {"random": True, "seed": 5}
+    recipe["preprocessing"]["size"] = [48, 64]
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    return folder

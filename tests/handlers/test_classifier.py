@@ -13,9 +13,9 @@ from camserve.errors import from_status
 from camserve.v1 import explanation_pb2 as pb
 from camserve.worker.v1 import worker_pb2 as wire
 from handlers.classifier import Classifier
-from handlers.pack import answer
 from saliency import explain
 from tests.handlers.conftest import LABELS, FolderFactory, png
+from tests.handlers.packs import reply, send, values
 
 CPU = torch.device("cpu")
 
@@ -25,36 +25,23 @@ def classifier(folder: FolderFactory) -> Classifier:
     return Classifier(folder(), CPU)
 
 
-def _send(classifier: Classifier, *requests: pb.ExplainRequest | pb.PredictRequest) -> list[wire.ItemResult]:
-    items = [
-        wire.Item(explain=request) if isinstance(request, pb.ExplainRequest) else wire.Item(predict=request)
-        for request in requests
-    ]
-    pack = wire.Pack(items=wire.Items(items=items))
-    return list(wire.PackResult.FromString(answer(classifier, pack.SerializeToString())).items.results)
-
-
 def _label(label: str) -> pb.Target:
     return pb.Target(class_target=pb.ClassTarget(label=label))
 
 
-def _values(heatmap: pb.Heatmap) -> np.ndarray:
-    return np.frombuffer(heatmap.data, "<f4").reshape(heatmap.height, heatmap.width)
-
-
 def test_an_explanation_is_the_cores_own(classifier: Classifier) -> None:
-    (result,) = _send(classifier, pb.ExplainRequest(image=png(), targets=[_label("DOG"), _label("bird")]))
+    (result,) = send(classifier, pb.ExplainRequest(image=png(), targets=[_label("DOG"), _label("bird")]))
     response = result.explain
-    picture = classifier.read(wire.Item(predict=pb.PredictRequest(image=png()))).picture
-    expected = explain(classifier.network, picture.tensor[None], [[1, 2]], "grad-cam", "trunk")
+    picture = classifier.read(wire.Item(predict=pb.PredictRequest(image=png())), arrival=0.0).picture
+    expected = explain(classifier.runner.network, picture.tensor[None], [[1, 2]], "grad-cam", "trunk")
     assert [e.target.class_target.label for e in response.explanations] == ["dog", "bird"]
     for k, explanation in enumerate(response.explanations):
-        np.testing.assert_allclose(_values(explanation.heatmap), expected.maps[0, k], rtol=1e-6)
+        np.testing.assert_allclose(values(explanation.heatmap), expected.maps[0, k], rtol=1e-6)
         assert explanation.score == pytest.approx(expected.scores[0, k].item())
         assert explanation.method == "grad-cam"
         assert list(explanation.layers) == ["trunk"]
-        assert explanation.heatmap.minimum == _values(explanation.heatmap).min()
-        assert explanation.heatmap.maximum == _values(explanation.heatmap).max()
+        assert explanation.heatmap.minimum == values(explanation.heatmap).min()
+        assert explanation.heatmap.maximum == values(explanation.heatmap).max()
         assert explanation.heatmap.box == pb.Box(left=0, top=0, right=64, bottom=40)
     assert response.image_size == pb.ImageSize(height=40, width=64)
     assert response.timing.decode.nanos > 0
@@ -62,9 +49,9 @@ def test_an_explanation_is_the_cores_own(classifier: Classifier) -> None:
 
 
 def test_predictions_are_the_softmax_best_first(classifier: Classifier) -> None:
-    explained, predicted = _send(classifier, pb.ExplainRequest(image=png()), pb.PredictRequest(image=png(), top_k=2))
-    picture = classifier.read(wire.Item(predict=pb.PredictRequest(image=png()))).picture
-    logits = classifier.network(picture.tensor[None])[0]
+    explained, predicted = send(classifier, pb.ExplainRequest(image=png()), pb.PredictRequest(image=png(), top_k=2))
+    picture = classifier.read(wire.Item(predict=pb.PredictRequest(image=png())), arrival=0.0).picture
+    logits = classifier.runner.network(picture.tensor[None])[0]
     order = logits.argsort(descending=True).tolist()
     got = [p.class_prediction for p in explained.explain.predictions]
     assert [p.index for p in got] == order
@@ -84,7 +71,7 @@ def test_ranks_contrasts_and_polarity(classifier: Classifier) -> None:
         ],
         polarity=pb.POLARITY_COUNTER,
     )
-    (result,) = _send(classifier, request)
+    (result,) = send(classifier, request)
     second, contrast = result.explain.explanations
     ranked = [p.class_prediction for p in result.explain.predictions]
     logits = {p.index: p.logit for p in ranked}
@@ -102,16 +89,16 @@ def test_a_pack_gives_what_lone_requests_give(classifier: Classifier) -> None:
         pb.PredictRequest(image=png(seed=3)),
         pb.ExplainRequest(image=png(seed=4), layers=["trunk.0"]),
     ]
-    together = _send(classifier, *requests)
+    together = send(classifier, *requests)
     for request, result in zip(requests, together, strict=True):
-        (alone,) = _send(classifier, request)
+        (alone,) = send(classifier, request)
         assert result.WhichOneof("result") == alone.WhichOneof("result")
         if isinstance(request, pb.PredictRequest):
             continue
         assert len(result.explain.explanations) == max(1, len(request.targets))
         for a, b in zip(result.explain.explanations, alone.explain.explanations, strict=True):
             assert a.target.class_target.label == b.target.class_target.label
-            np.testing.assert_allclose(_values(a.heatmap), _values(b.heatmap), rtol=1e-4, atol=1e-6)
+            np.testing.assert_allclose(values(a.heatmap), values(b.heatmap), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -163,32 +150,32 @@ def test_a_bad_item_gets_its_own_error_and_touches_no_other(
     field: str,
 ) -> None:
     good = pb.ExplainRequest(image=png(), targets=[_label("dog")])
-    before, bad, after = _send(classifier, good, request_, good)
+    before, bad, after = send(classifier, good, request_, good)
     error = from_status(bad.error)
     assert bad.error.code == code, bad
     assert reason in (None, error.reason)
     assert error.violations[0].field == field
-    (alone,) = _send(classifier, good)
+    (alone,) = send(classifier, good)
     for result in (before, after):
-        expected = _values(alone.explain.explanations[0].heatmap)
-        np.testing.assert_allclose(_values(result.explain.explanations[0].heatmap), expected, rtol=1e-4, atol=1e-6)
+        expected = values(alone.explain.explanations[0].heatmap)
+        np.testing.assert_allclose(values(result.explain.explanations[0].heatmap), expected, rtol=1e-4, atol=1e-6)
 
 
 def test_an_item_that_breaks_the_model_is_answered_and_isolated(
     classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = classifier.network.forward
+    whole = classifier.runner.network.forward
 
     def forward(x: torch.Tensor) -> torch.Tensor:
         if (x[:, :, 0, 0] > 2.2).all(1).any():
             raise RuntimeError("secret internals")
         return whole(x)
 
-    monkeypatch.setattr(classifier.network, "forward", forward)
+    monkeypatch.setattr(classifier.runner.network, "forward", forward)
     file = io.BytesIO()
     Image.new("RGB", (64, 40), "white").save(file, "PNG")
     white = file.getvalue()
-    good, bad, also_good = _send(
+    good, bad, also_good = send(
         classifier, pb.PredictRequest(image=png()), pb.PredictRequest(image=white), pb.PredictRequest(image=png())
     )
     assert good.WhichOneof("result") == also_good.WhichOneof("result") == "predict"
@@ -199,8 +186,7 @@ def test_an_item_that_breaks_the_model_is_answered_and_isolated(
 
 
 def test_the_card_tells_what_requests_may_say(classifier: Classifier) -> None:
-    reply = wire.PackResult.FromString(answer(classifier, wire.Pack(describe=wire.Describe()).SerializeToString()))
-    model = reply.model
+    model = reply(classifier, wire.Pack(describe=wire.Describe()).SerializeToString()).model
     assert (model.name, model.version, model.task) == ("tiny", "1", pb.TASK_CLASSIFY)
     assert list(model.labels) == LABELS
     assert list(model.layers) == ["trunk.0", "trunk.1", "trunk"]
@@ -213,15 +199,38 @@ def test_the_card_tells_what_requests_may_say(classifier: Classifier) -> None:
     assert [option.name for option in grad_cam.options] == ["fusion"]
 
 
+def test_masks_darken_towards_black(classifier: Classifier) -> None:
+    request = pb.ExplainRequest(image=png(), targets=[_label("dog")], method="opti-cam")
+    request.options.steps = 3
+    (result,) = send(classifier, request)
+    (explanation,) = result.explain.explanations
+    assert explanation.steps_done == 3
+    tensor = classifier.read(wire.Item(explain=request), arrival=0.0).picture.tensor[None]
+    black = [-0.5 / 0.2, -0.4 / 0.25, -0.3 / 0.3]
+    expected = explain(classifier.runner.network, tensor, [1], "opti-cam", "trunk", black=black, steps=3)
+    np.testing.assert_allclose(values(explanation.heatmap), expected.maps[0], rtol=1e-4, atol=1e-6)
+    unknown = explain(classifier.runner.network, tensor, [1], "opti-cam", "trunk", steps=3)
+    assert not np.allclose(values(explanation.heatmap), unknown.maps[0], rtol=1e-4, atol=1e-6)
+
+
+def test_a_budget_that_ends_a_method_is_said(classifier: Classifier) -> None:
+    request = pb.ExplainRequest(image=png(), method="opti-cam")
+    request.options.steps = 1000
+    request.options.budget.FromMilliseconds(10)
+    (result,) = send(classifier, request)
+    (explanation,) = result.explain.explanations
+    assert explanation.steps_done < 1000
+    assert pb.WARNING_CODE_BUDGET_EXHAUSTED in [warning.code for warning in explanation.warnings]
+
+
 def test_a_pack_that_cannot_be_read_is_answered(classifier: Classifier) -> None:
-    reply = wire.PackResult.FromString(answer(classifier, b"\xff\xff\xff"))
-    assert from_status(reply.error).reason == "PACK_UNREADABLE"
+    assert from_status(reply(classifier, b"\xff\xff\xff").error).reason == "PACK_UNREADABLE"
 
 
 def test_random_weights_are_said(folder: FolderFactory) -> None:
     classifier = Classifier(folder(weights={"random": True, "seed": 3}), CPU)
     again = Classifier(folder(weights={"random": True, "seed": 3}), CPU)
-    assert torch.equal(*(c.network.get_parameter("head.weight") for c in (classifier, again)))
-    (result,) = _send(classifier, pb.ExplainRequest(image=png()))
+    assert torch.equal(*(c.runner.network.get_parameter("head.weight") for c in (classifier, again)))
+    (result,) = send(classifier, pb.ExplainRequest(image=png()))
     assert [w.code for w in result.explain.explanations[0].warnings][-1] == pb.WARNING_CODE_RANDOM_WEIGHTS
     assert classifier.describe().weights == pb.WEIGHTS_RANDOM

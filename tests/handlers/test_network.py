@@ -11,9 +11,9 @@ from camserve.v1 import explanation_pb2 as pb
 from camserve.worker.v1 import worker_pb2 as wire
 from handlers.classifier import Classifier
 from handlers.network import labels_of, load_network
-from handlers.pack import answer
 from model_store.recipe import RecipeError, load_recipe
 from tests.handlers.conftest import FolderFactory, png
+from tests.handlers.packs import explained
 
 CPU = torch.device("cpu")
 
@@ -115,11 +115,9 @@ def test_a_network_of_transformers_is_served(folder: FolderFactory) -> None:
     assert list(model.labels) == ["cat", "dog", "bird"]
     assert list(model.default_layers) == ["vit.layers.0.layernorm_before"]
     assert "attention-rollout" in [method.id for method in model.methods]
-    pack = wire.Pack(items=wire.Items(items=[wire.Item(explain=pb.ExplainRequest(image=png()))]))
-    (result,) = wire.PackResult.FromString(answer(classifier, pack.SerializeToString())).items.results
-    (explanation,) = result.explain.explanations
+    (explanation,) = explained(classifier, pb.ExplainRequest(image=png())).explanations
     assert (explanation.heatmap.height, explanation.heatmap.width) == (2, 3)
-    picture = classifier.read(wire.Item(predict=pb.PredictRequest(image=png()))).picture
+    picture = classifier.read(wire.Item(predict=pb.PredictRequest(image=png())), arrival=0.0).picture
     best = saved(picture.tensor[None]).logits[0].max().item()
     assert explanation.score == pytest.approx(best, rel=1e-5)
 

@@ -1,0 +1,87 @@
+"""What captioners and answerers that generate text have in common."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from camserve.errors import FailedPreconditionError
+from handlers.explainer import AskedT, Explainer
+from handlers.language import Text, Tokenizer
+from handlers.rows import Row
+from handlers.tokens import Span, TokenScores
+from model_store.recipe import Recipe
+
+LONGEST = 32
+"""Most tokens of a text that a model generates."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """A text that a model generated, and the log-probability that it has as a target."""
+
+    text: Text
+    score: float
+
+
+class Speaker(Explainer[AskedT]):
+    """A model that generates text for an image, and for further text if it takes any.
+
+    A text's score is the sum of its tokens' natural log-probabilities under teacher forcing.
+    """
+
+    def __init__(
+        self, recipe: Recipe, network: nn.Module, tokenizer: Tokenizer, device: torch.device, *given: str
+    ) -> None:
+        """Takes a network of :mod:`handlers.language`.
+
+        Args:
+            recipe: the model's.
+            network: with ``forward`` and ``generate``.
+            tokenizer: its own.
+            device: where it is.
+            given: names of the texts that it takes beside the one that it generates.
+        """
+        self.tokenizer = tokenizer
+        self._network: Any = network
+        example = tokenizer.read(recipe.name).tokens
+        super().__init__(
+            recipe,
+            TokenScores(network),
+            device,
+            targets=[Span(0, len(example))],
+            texts=dict.fromkeys((*given, "tokens"), example),
+            pad=tokenizer.pad,
+        )
+
+    def say(self, rows: Sequence[Row]) -> list[Said]:
+        """Generates a text for each row, which has all other texts that the network takes."""
+        given = self.runner.inputs(rows)
+        with torch.inference_mode():
+            inputs = given if isinstance(given, Mapping) else {"images": given}
+            texts = [self.tokenizer.write(ids) for ids in self._network.generate(**inputs, length=LONGEST).tolist()]
+        scores = self.runner.outputs([spoken(row, text) for row, text in zip(rows, texts, strict=True)])
+        return [Said(text, own[: len(text.tokens)].sum().item()) for text, own in zip(texts, scores, strict=True)]
+
+
+def spoken(row: Row, text: Text, place: int = 0, *, words: bool = False) -> Row:
+    """A row with a text and its targets: the whole, at that place in the request, then each word if they are wanted."""
+    targets = [Span(0, len(text.tokens)), *(Span(word.start, word.stop) for word in text.words if words)]
+    return Row(row.image, targets, {**row.texts, "tokens": text.tokens}, row.counter, places=[place])
+
+
+def checked(said: Said) -> Text:
+    """A generated text that is to be explained.
+
+    Raises:
+        FailedPreconditionError: there is nothing in it.
+    """
+    if not said.text.tokens:
+        raise FailedPreconditionError(
+            "the model has nothing to say to this image, so there is nothing to explain; give a text of your own",
+            "TEXT_EMPTY",
+            field="targets",
+        )
+    return said.text
