@@ -1,4 +1,4 @@
-# make demo    install, serve the scenes model, explain a few pictures into out/demo, stop
+# make demo    install, serve the scenes models, explain a few pictures into out/demo, stop
 # make serve   install, serve until Ctrl-C
 # make test    install what tests need, run all tests
 # make help    the rest
@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
-MODELS ?= scenes-classifier
+MODELS ?= scenes-classifier,scenes-captioner,scenes-vqa
 PORT ?= 50051
 METRICS_PORT ?= 9464
 SHELL := /bin/bash
@@ -30,6 +30,8 @@ demo: install ## explain a few pictures through the running service into out/dem
 serve: install ## serve MODELS on PORT until Ctrl-C
 	@echo "When it is ready, call it from another terminal; Ctrl-C here stops it:"
 	@echo "    $(BIN)/camserve explain PHOTO.jpg --server localhost:$(PORT) --out overlay.png"
+	@echo "    $(BIN)/camserve explain PHOTO.jpg --server localhost:$(PORT) --per-token --out words.png"
+	@echo "    $(BIN)/camserve explain PHOTO.jpg --server localhost:$(PORT) --question 'what colour is the star?'"
 	@exec $(BIN)/camserve-server up --models $(MODELS) --port $(PORT) --metrics-port $(METRICS_PORT)
 
 test: install-dev ## all tests
@@ -55,8 +57,9 @@ proto: install-dev ## the stubs from the protos
 docs: install ## docs/methods.md from the registry
 	$(BIN)/python -m saliency.table > docs/methods.md
 
-train-scenes: install ## train the scenes classifier again, from its seed
+train-scenes: install ## train the scenes models again, from their seeds
 	$(BIN)/python model_store/scenes-classifier/train.py
+	$(BIN)/python -m model_store.scenes.train_language
 
 clean: ## remove the virtual environment, archives and outputs
 	rm -rf $(VENV) out model_store/*.mar

@@ -10,10 +10,18 @@ from gateway.status import Statuses
 from gateway.upstream import RETRY_AFTER
 
 
+def draining() -> UnavailableError:
+    """What a server that stops tells whom it does not serve any more."""
+    return UnavailableError("the server is stopping; try another", "DRAINING", retry_after=RETRY_AFTER)
+
+
 class Drain:
     """Counts calls to a service; once it closes, no further ones are let in.
 
     ``grpc.aio.Server.stop`` alone does not wait for calls that end by an abort, so this wraps around `Statuses.scope`.
+
+    Attributes:
+        closing: set when it closes, for calls that have no end of their own.
     """
 
     def __init__(self, service: str, statuses: Statuses) -> None:
@@ -21,7 +29,7 @@ class Drain:
         self._service = service
         self._statuses = statuses
         self._calls = 0
-        self._closed = False
+        self.closing = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -31,9 +39,8 @@ class Drain:
         if method.service != self._service:
             yield
             return
-        if self._closed:
-            error = UnavailableError("the server is stopping; try another", "DRAINING", retry_after=RETRY_AFTER)
-            await self._statuses.abort(context, error)
+        if self.closing.is_set():
+            await self._statuses.abort(context, draining())
         self._calls += 1
         self._empty.clear()
         try:
@@ -45,7 +52,7 @@ class Drain:
 
     async def close(self, timeout: float) -> bool:  # noqa: ASYNC109 - an answer is wanted, not an exception
         """Lets no more calls in and waits for those inside, so many seconds at most; returns whether all ended."""
-        self._closed = True
+        self.closing.set()
         try:
             await asyncio.wait_for(self._empty.wait(), timeout)
         except TimeoutError:

@@ -1,8 +1,8 @@
 """Running every call of a service inside a context manager."""
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -62,23 +62,27 @@ class ScopeInterceptor(grpc.aio.ServerInterceptor):
         service, _, name = handler_call_details.method.removeprefix("/").rpartition("/")
         method = Method(service, name, kind)
         behaviour = getattr(handler, attribute)
+        if inspect.isasyncgenfunction(behaviour):
+            behaviour = _writing(behaviour)
         for scope in reversed(self._scopes):
             behaviour = _inside(scope, method, behaviour)
         return make(behaviour, handler.request_deserializer, handler.response_serializer)
 
 
 def _inside(scope: Scope, method: Method, behaviour: Callable[..., Any]) -> Callable[..., Any]:
-    if inspect.iscoroutinefunction(behaviour):
-
-        async def call(request: Any, context: Context) -> Any:
-            async with scope(method, context):
-                return await behaviour(request, context)
-
-        return call
-
-    async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
+    async def call(request: Any, context: Context) -> Any:
         async with scope(method, context):
-            async for response in behaviour(request, context):
-                yield response
+            return await behaviour(request, context)
 
-    return stream
+    return call
+
+
+def _writing(behaviour: Callable[..., AsyncGenerator[Any, None]]) -> Callable[..., Awaitable[None]]:
+    """A stream as a coroutine that writes it: cancelling that ends the stream there and then, wherever it stands."""
+
+    async def call(request: Any, context: Context) -> None:
+        async with aclosing(behaviour(request, context)) as responses:
+            async for response in responses:
+                await context.write(response)
+
+    return call

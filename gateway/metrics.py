@@ -51,6 +51,7 @@ class Metrics:
         self._in_flight = self._gauge("camserve_in_flight", "Runs of a model under way.", ("model",))
         self._pack_size = self._histogram("camserve_pack_size", "Requests answered by one run.", ("model",), _ITEMS)
         self._workers = self._gauge("camserve_worker_ready", "Workers that can answer.", ("model",))
+        self.stream_items = self._counter("camserve_stream_items_total", "Items of streams that ended.", ("grpc_code",))
         self.refusals = self._counter("camserve_refusals_total", "Requests that ended in an error.", ("reason",))
 
     def queue(self, model: str) -> QueueMetrics:

@@ -11,15 +11,17 @@ from camserve.errors import CamserveError, DeadlineExceededError, InternalError,
 from camserve.worker.v1 import worker_pb2
 from gateway.metrics import QueueMetrics
 from gateway.settings import GatewaySettings
-from gateway.upstream import RETRY_AFTER, WorkerDiedError
+from gateway.status import public
+from gateway.upstream import RETRY_AFTER, Told, WorkerDiedError
+from gateway.watch import Watch
 
 log = logging.getLogger(__name__)
 
-Run = Callable[[worker_pb2.Pack], Awaitable[worker_pb2.PackResult]]
+Run = Callable[[worker_pb2.Pack, Told | None], Awaitable[worker_pb2.PackResult]]
 """Has a worker answer a pack."""
 
-
 _NEWS = 0.2  # weight of the last run in the typical one
+_MARGIN = (0.1, 0.5)  # kept of what is left to a request for the way back: a share, and at most so many seconds
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class _Entry:
     item: worker_pb2.Item
     size: int
     deadline: float
+    watch: Watch | None
     since: float = field(default_factory=time.monotonic)
     answer: asyncio.Future[Answer] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
@@ -57,13 +60,19 @@ class _Entry:
             self.fail(_deadline_exceeded())
         return not self.answer.done()
 
+    def set_time_left(self) -> None:
+        """Tells the worker by when its answer is wanted."""
+        left = self.deadline - time.monotonic()
+        share, most = _MARGIN
+        self.item.time_left.FromNanoseconds(round((left - min(share * left, most)) * 1e9))
+
 
 class PackQueue:
     """Requests to one model, in the order of their arrival.
 
     There are as many runs at a time as the model has ready workers. A request that finds one free goes at once, alone;
-    those that wait go together, up to the bounds of a pack, when a run ends. An entry whose caller went away, or whose
-    deadline passed, never reaches a worker.
+    those that wait go together, up to the bounds of a pack, when a run ends; one that is watched goes alone. An entry
+    whose caller went away, or whose deadline passed, never reaches a worker.
     """
 
     def __init__(self, run: Run, settings: GatewaySettings, metrics: QueueMetrics) -> None:
@@ -75,25 +84,39 @@ class PackQueue:
         self._workers = 0
         self._typical_run = 0.0
         self._runs: set[asyncio.Task[None]] = set()
+        self._freed = asyncio.Event()
 
     def set_workers(self, count: int) -> None:
         """Sets how many runs may be under way at a time."""
         self._workers = count
         self._dispatch()
 
-    async def submit(self, item: worker_pb2.Item, deadline: float) -> Answer:
+    async def room(self, size: int) -> None:
+        """Waits until an item of so many bytes that can wait elsewhere leaves room for those that cannot.
+
+        Such items fill half of the queue at most.
+        """
+        bounds = self._settings
+        while self._waiting and (
+            len(self._waiting) >= bounds.queue_items // 2 or self._bytes + size > bounds.queue_bytes // 2
+        ):
+            self._freed.clear()
+            await self._freed.wait()
+
+    async def submit(self, item: worker_pb2.Item, deadline: float, watch: Watch | None = None) -> Answer:
         """Waits for the answer to an item.
 
         Args:
             item: the request.
             deadline: when it is no longer wanted, on the clock of ``time.monotonic``.
+            watch: is told of progress.
 
         Raises:
             ResourceExhaustedError: the queue is full.
             DeadlineExceededError: the deadline passed, or will pass before what waits ahead is done.
             CamserveError: the run failed. An item's own error is in the answer.
         """
-        entry = _Entry(item, item.ByteSize(), deadline)
+        entry = _Entry(item, item.ByteSize(), deadline, watch)
         self._enqueue(entry)
         try:
             async with asyncio.timeout(deadline - time.monotonic()):
@@ -105,6 +128,8 @@ class PackQueue:
             if entry in self._waiting:
                 self._waiting.remove(entry)
                 self._left(entry)
+            elif watch is not None and entry.answer.cancelled():
+                watch.abandon()
 
     def _enqueue(self, entry: _Entry) -> None:
         bounds = self._settings
@@ -131,6 +156,7 @@ class PackQueue:
     def _left(self, entry: _Entry) -> None:
         self._bytes -= entry.size
         self._metrics.depth.dec()
+        self._freed.set()
 
     def _dispatch(self) -> None:
         while len(self._runs) < self._workers and (pack := self._take()):
@@ -144,7 +170,7 @@ class PackQueue:
         size = 0
         while self._waiting and len(pack) < self._settings.pack_items:
             entry = self._waiting[0]
-            if pack and size + entry.size > self._settings.pack_bytes:
+            if pack and (entry.watch or pack[0].watch or size + entry.size > self._settings.pack_bytes):
                 break
             self._waiting.popleft()
             self._left(entry)
@@ -166,6 +192,10 @@ class PackQueue:
             await self._answer_alone(pack)
         except Exception as error:
             _fail(pack, error)
+        finally:
+            for entry in pack:
+                if entry.watch is not None:
+                    entry.watch.close()
 
     async def _answer_alone(self, pack: Sequence[_Entry]) -> None:
         """Gives each entry one more run, so that the one which killed the worker takes no other with it."""
@@ -178,9 +208,13 @@ class PackQueue:
 
     async def _answer(self, pack: Sequence[_Entry]) -> None:
         start = time.monotonic()
-        work = worker_pb2.Pack()
-        work.items.items.extend(entry.item for entry in pack)
-        reply = await self._run(work)
+        for entry in pack:
+            entry.set_time_left()
+        watch = pack[0].watch
+        if watch is None:
+            reply = await self._run(worker_pb2.Pack(items=worker_pb2.Items(items=(e.item for e in pack))), None)
+        else:
+            reply = await self._run(worker_pb2.Pack(watched=watch.work(pack[0].item)), watch.tell)
         upstream = time.monotonic() - start
         self._typical_run += _NEWS * (upstream - self._typical_run)
         results = reply.items.results
@@ -197,8 +231,6 @@ def _deadline_exceeded() -> DeadlineExceededError:
 
 
 def _fail(pack: Sequence[_Entry], error: Exception) -> None:
-    if not isinstance(error, CamserveError):
-        log.error("a run failed", exc_info=error)
-        error = InternalError("the server failed on this request", "INTERNAL")
+    known = public(error, "a run")
     for entry in pack:
-        entry.fail(error)
+        entry.fail(known)

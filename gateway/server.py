@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -77,7 +79,10 @@ async def serve(
     async with AsyncExitStack() as stack:
         stack.push_async_callback(torchserve.close)
         render_pool = stack.enter_context(ThreadPoolExecutor(settings.render_threads, "render"))
-        service = ExplanationService(catalog, settings, metrics, render_pool)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="camserve-")))
+        service = ExplanationService(
+            catalog, settings, metrics, render_pool=render_pool, closing=drain.closing, folder=folder
+        )
         server = _server(settings, ScopeInterceptor(metrics.scope, drain.scope, statuses.scope), service, health)
         ports = BoundPorts(
             grpc=_bind(server, settings),

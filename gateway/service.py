@@ -3,23 +3,26 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from contextlib import aclosing
+from pathlib import Path
 
 from google.protobuf.duration_pb2 import Duration
 
-from camserve.errors import InvalidArgumentError, UnimplementedError, from_status
+from camserve.errors import InvalidArgumentError, from_status
 from camserve.v1 import explanation_pb2 as pb
 from camserve.v1 import explanation_pb2_grpc
 from camserve.worker.v1 import worker_pb2
 from gateway.admission.admission import Admission, Admitted
+from gateway.bulk import BulkStream
 from gateway.catalog import Catalog
 from gateway.interceptor import Context
 from gateway.metrics import Metrics
 from gateway.output import Renderer
 from gateway.queue import Answer
 from gateway.settings import GatewaySettings
+from gateway.watch import Watch
 
 SERVICE: str = pb.DESCRIPTOR.services_by_name["ExplanationService"].full_name
 
@@ -28,37 +31,70 @@ class ExplanationService(explanation_pb2_grpc.ExplanationServiceServicer):
     """Admits requests, has them answered, renders and accounts; raises errors of camserve."""
 
     def __init__(
-        self, catalog: Catalog, settings: GatewaySettings, metrics: Metrics, render_pool: ThreadPoolExecutor
+        self,
+        catalog: Catalog,
+        settings: GatewaySettings,
+        metrics: Metrics,
+        *,
+        render_pool: ThreadPoolExecutor,
+        closing: asyncio.Event,
+        folder: Path,
     ) -> None:
+        """Takes what it works with.
+
+        Args:
+            catalog: the models.
+            settings: what it takes on.
+            metrics: where it accounts.
+            render_pool: renders maps.
+            closing: set when the server stops.
+            folder: for signs to the workers; see `Watch`.
+        """
         self._catalog = catalog
         self._settings = settings
         self._metrics = metrics
         self._render_pool = render_pool
+        self._closing = closing
+        self._folder = folder
         self._admission = Admission(catalog, settings)
 
     async def Explain(self, request: pb.ExplainRequest, context: Context) -> pb.ExplainResponse:  # noqa: N802
         """Explains one image."""
-        arrival = time.monotonic()
-        remaining = self._remaining(context)
-        admitted = self._admission.explain(request, remaining)
-        forms = list(request.output.renderings)
-        request.ClearField("output")  # the worker makes native maps only
-        answer = await self._answer(admitted, request, arrival + remaining)
-        response = answer.result.explain
-        if forms:
-            start = time.monotonic()
-            renderer = Renderer(request.image, admitted.card.image_limits, admitted.card.model.input_size)
-            await asyncio.get_running_loop().run_in_executor(self._render_pool, renderer.render, response, forms)
-            _set(response.timing.render, time.monotonic() - start)
-        self._finish(response, request.request_id, admitted, answer, arrival)
-        return response
+        return await self._explain(request, self._deadline(context))
+
+    async def ExplainStream(  # noqa: N802
+        self, requests: AsyncIterator[pb.ExplainStreamRequest], context: Context
+    ) -> AsyncGenerator[pb.ExplainStreamResponse, None]:
+        """Explains many images."""
+        remaining: float | None = context.time_remaining()
+        deadline = float("inf") if remaining is None else time.monotonic() + remaining
+
+        async def answer(request: pb.ExplainRequest) -> pb.ExplainResponse:
+            return await self._explain(request, deadline, bulk=True)
+
+        stream = BulkStream(answer, self._settings.stream_items, self._closing, self._metrics)
+        async with aclosing(stream.responses(requests)) as responses:
+            async for response in responses:
+                yield response
+
+    async def ExplainProgress(  # noqa: N802
+        self, request: pb.ExplainProgressRequest, context: Context
+    ) -> AsyncGenerator[pb.ExplainProgressResponse, None]:
+        """Explains one image and tells how far it is."""
+        watch = Watch(self._folder, request.map_every)
+        explaining = asyncio.create_task(self._explain(request.request, self._deadline(context), watch=watch))
+        try:
+            async for progress in watch.until(explaining):
+                yield pb.ExplainProgressResponse(progress=progress)
+            yield pb.ExplainProgressResponse(response=await explaining)
+        finally:
+            explaining.cancel()
 
     async def Predict(self, request: pb.PredictRequest, context: Context) -> pb.PredictResponse:  # noqa: N802
         """Predicts without explaining."""
         arrival = time.monotonic()
-        remaining = self._remaining(context)
         admitted = self._admission.predict(request)
-        answer = await self._answer(admitted, request, arrival + remaining)
+        answer = await self._answer(admitted, request, self._deadline(context))
         response = answer.result.predict
         self._finish(response, request.request_id, admitted, answer, arrival)
         return response
@@ -78,28 +114,38 @@ class ExplanationService(explanation_pb2_grpc.ExplanationServiceServicer):
             raise InvalidArgumentError(text, "MODEL_REQUIRED", field="name")
         return pb.GetModelResponse(model=self._catalog.find(request.name, request.version, field="name").describe())
 
-    def ExplainStream(self, _requests: Any, _context: Context) -> AsyncIterator[pb.ExplainStreamResponse]:  # noqa: N802
-        """Says that it cannot do this yet."""
-        raise UnimplementedError(
-            "this server does not explain over streams yet; call Explain once per image", "EXPLAIN_STREAM_UNIMPLEMENTED"
-        )
-
-    def ExplainProgress(  # noqa: N802
-        self, _request: pb.ExplainProgressRequest, _context: Context
-    ) -> AsyncIterator[pb.ExplainProgressResponse]:
-        """Says that it cannot do this yet."""
-        raise UnimplementedError(
-            "this server does not report progress yet; call Explain", "EXPLAIN_PROGRESS_UNIMPLEMENTED"
-        )
-
-    def _remaining(self, context: Context) -> float:
-        """Seconds that the call may take from now."""
+    def _deadline(self, context: Context) -> float:
+        """When the call must have been answered, on the clock of ``time.monotonic``."""
         remaining: float | None = context.time_remaining()
         wanted = self._settings.default_deadline if remaining is None else remaining
-        return min(wanted, self._settings.max_deadline)
+        return time.monotonic() + min(wanted, self._settings.max_deadline)
+
+    async def _explain(
+        self, request: pb.ExplainRequest, deadline: float, *, watch: Watch | None = None, bulk: bool = False
+    ) -> pb.ExplainResponse:
+        """Explains one image by a deadline; one of a bulk waits for a place in the queue."""
+        arrival = time.monotonic()
+        admitted = self._admission.explain(request)
+        forms = list(request.output.renderings)
+        request.ClearField("output")  # the worker makes native maps only
+        answer = await self._answer(admitted, request, deadline, watch=watch, bulk=bulk)
+        response = answer.result.explain
+        if forms:
+            start = time.monotonic()
+            renderer = Renderer(request.image, admitted.card.image_limits, admitted.card.model.input_size)
+            await asyncio.get_running_loop().run_in_executor(self._render_pool, renderer.render, response, forms)
+            _set(response.timing.render, time.monotonic() - start)
+        self._finish(response, request.request_id, admitted, answer, arrival)
+        return response
 
     async def _answer(
-        self, admitted: Admitted, request: pb.ExplainRequest | pb.PredictRequest, deadline: float
+        self,
+        admitted: Admitted,
+        request: pb.ExplainRequest | pb.PredictRequest,
+        deadline: float,
+        *,
+        watch: Watch | None = None,
+        bulk: bool = False,
     ) -> Answer:
         request.request_id = request.request_id or uuid.uuid4().hex
         self._metrics.image_bytes(admitted.served.ref.name).observe(len(request.image))
@@ -107,7 +153,11 @@ class ExplanationService(explanation_pb2_grpc.ExplanationServiceServicer):
             item = worker_pb2.Item(explain=request)
         else:
             item = worker_pb2.Item(predict=request)
-        answer = await admitted.served.queue.submit(item, deadline)
+        queue = admitted.served.queue
+        if bulk:
+            await queue.room(item.ByteSize())
+            deadline = min(deadline, time.monotonic() + self._settings.max_deadline)
+        answer = await queue.submit(item, deadline, watch)
         if answer.result.WhichOneof("result") == "error":
             raise from_status(answer.result.error)
         return answer

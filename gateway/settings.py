@@ -28,10 +28,11 @@ class GatewaySettings:
             ``0.0.0.0`` opens it to the network.
         port: gRPC port; 0 takes a free one.
         metrics_port: HTTP port of ``/metrics``; 0 takes a free one.
-        queue_items: requests that may wait for one model.
-        queue_bytes: bytes that may wait for one model.
+        queue_items: requests that may wait for one model; those of bulk streams take half the places at most.
+        queue_bytes: bytes that may wait for one model; the same goes for them.
         pack_items: requests that one run of a model answers at most.
         pack_bytes: bytes of one run at most; a larger request still goes, alone.
+        stream_items: items of one bulk stream that are in hand at a time.
         max_image_bytes: largest encoded image, in bytes.
         max_response_bytes: largest response, in bytes; bounds the renderings of one request.
         default_deadline: seconds given to a request that comes without a deadline.
@@ -51,6 +52,7 @@ class GatewaySettings:
     queue_bytes: int = _between(256 * MIB, MIB, 2**40)
     pack_items: int = _between(16, 1, 1024)
     pack_bytes: int = _between(24 * MIB, 1, 30 * MIB)
+    stream_items: int = _between(32, 1, 1024)
     max_image_bytes: int = _between(16 * MIB, 1024, 30 * MIB)
     max_response_bytes: int = _between(64 * MIB, MIB, 1024 * MIB)
     default_deadline: float = _between(60.0, 0.001, 3600.0)

@@ -13,6 +13,19 @@ from gateway.metrics import Metrics
 log = logging.getLogger(__name__)
 
 
+def public(error: Exception, what: object) -> CamserveError:
+    """What a caller is told of an error: of camserve's own all, of another that the server failed, and it is logged.
+
+    Args:
+        error: what was raised.
+        what: failed of it, for the log.
+    """
+    if isinstance(error, CamserveError):
+        return error
+    log.error("%s failed", what, exc_info=error)
+    return InternalError("the server failed on this request", "INTERNAL")
+
+
 class Statuses:
     """Answers calls that raise: a camserve error with its status and details, anything else without its internals."""
 
@@ -24,13 +37,10 @@ class Statuses:
         """Aborts the call if its body raises."""
         try:
             yield
-        except CamserveError as error:
-            await self.abort(context, error)
         except grpc.aio.AbortError:
             raise
-        except Exception:
-            log.exception("%s failed", method)
-            await self.abort(context, InternalError("the server failed on this request", "INTERNAL"))
+        except Exception as error:
+            await self.abort(context, public(error, method))
 
     async def abort(self, context: Context, error: CamserveError) -> None:
         """Ends a call with an error; raises what ends its body."""

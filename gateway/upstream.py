@@ -14,10 +14,14 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from camserve.errors import CamserveError, InternalError, UnavailableError, from_status
+from camserve.v1 import explanation_pb2 as pb
 from camserve.worker.v1 import worker_pb2
 from gateway.torchserve import inference_pb2, management_pb2
 
 log = logging.getLogger(__name__)
+
+Told = Callable[[pb.Progress], None]
+"""Is told of the progress of a watched run."""
 
 RETRY_AFTER = 1.0
 """Seconds after which a caller may try again when nothing could answer."""
@@ -85,21 +89,31 @@ class TorchServe:
             request_serializer=inference_pb2.PredictionsRequest.SerializeToString,
             response_deserializer=inference_pb2.PredictionResponse.FromString,
         )
+        self._stream_predictions = self._inference.unary_stream(
+            "/org.pytorch.serve.grpc.inference.InferenceAPIsService/StreamPredictions",
+            request_serializer=inference_pb2.PredictionsRequest.SerializeToString,
+            response_deserializer=inference_pb2.PredictionResponse.FromString,
+        )
         self._describe_model = self._management.unary_unary(
             "/org.pytorch.serve.grpc.management.ManagementAPIsService/DescribeModel",
             request_serializer=management_pb2.DescribeModelRequest.SerializeToString,
             response_deserializer=management_pb2.ManagementResponse.FromString,
         )
 
-    async def run(self, model: ModelRef, pack: worker_pb2.Pack) -> worker_pb2.PackResult:
+    async def run(self, model: ModelRef, pack: worker_pb2.Pack, told: Told | None = None) -> worker_pb2.PackResult:
         """Has a worker answer a pack. Cancelling this wait does not cancel the run.
+
+        Args:
+            model: whose worker.
+            pack: the work.
+            told: is told of progress; given with work that is watched, and only then.
 
         Raises:
             WorkerDiedError: the worker ended during the run.
             UnavailableError: TorchServe or the model's workers cannot be reached now.
             CamserveError: the pack failed as a whole.
         """
-        task = asyncio.create_task(self._run(model, pack))
+        task = asyncio.create_task(self._run(model, pack, told))
         self._runs.add(task)
         task.add_done_callback(self._forget)
         return await asyncio.shield(task)
@@ -132,18 +146,23 @@ class TorchServe:
         await self._inference.close()
         await self._management.close()
 
-    async def _run(self, model: ModelRef, pack: worker_pb2.Pack) -> worker_pb2.PackResult:
+    async def _run(self, model: ModelRef, pack: worker_pb2.Pack, told: Told | None) -> worker_pb2.PackResult:
         request = inference_pb2.PredictionsRequest(
             model_name=model.name, model_version=model.version, input={_PACK: pack.SerializeToString()}
         )
         try:
-            response = await self._predictions(request, timeout=self._run_timeout)
-            result = worker_pb2.PackResult.FromString(response.prediction)
+            if told is None:
+                result = _parsed(await self._predictions(request, timeout=self._run_timeout))
+            else:
+                result = worker_pb2.PackResult()
+                # Nothing may raise in this loop: to leave it early would cancel the call.
+                async for response in self._stream_predictions(request, timeout=self._run_timeout):
+                    result = _parsed(response)
+                    if result.WhichOneof("result") == "progress":
+                        told(result.progress)
         except grpc.aio.AioRpcError as error:
             log.warning("a run of %s failed: %s %r", model, error.code().name, error.details())
             raise upstream_error(error.code(), error.details() or "") from error
-        except DecodeError as error:
-            raise InternalError("the worker's reply cannot be read", "UPSTREAM_UNREADABLE") from error
         if result.WhichOneof("result") == "error":
             raise from_status(result.error)
         return result
@@ -152,6 +171,14 @@ class TorchServe:
         self._runs.discard(run)
         if not run.cancelled():
             run.exception()  # marks it as seen, for runs that nobody waits for any more
+
+
+def _parsed(response: inference_pb2.PredictionResponse) -> worker_pb2.PackResult:
+    try:
+        return worker_pb2.PackResult.FromString(response.prediction)
+    except DecodeError:
+        error = InternalError("the worker's reply cannot be read", "UPSTREAM_UNREADABLE")
+        return worker_pb2.PackResult(error=error.to_status())
 
 
 def upstream_error(code: grpc.StatusCode, details: str) -> CamserveError:

@@ -1,8 +1,10 @@
 """Client of camserve: predictions of vision models with the heatmaps that explain them, over gRPC."""
 
 from camserve.aio import AsyncExplanationClient
+from camserve.bulk import StreamResult, stream_item
 from camserve.client import ExplanationClient
 from camserve.errors import CamserveError
+from camserve.progress import Progress
 from camserve.requests import rendering_request
 from camserve.targets import answer, caption, class_target
 
@@ -10,8 +12,11 @@ __all__ = [
     "AsyncExplanationClient",
     "CamserveError",
     "ExplanationClient",
+    "Progress",
+    "StreamResult",
     "answer",
     "caption",
     "class_target",
     "rendering_request",
+    "stream_item",
 ]

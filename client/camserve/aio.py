@@ -1,16 +1,27 @@
 """The asyncio client of a camserve server."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
+from contextlib import aclosing
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self, TypeVar, Unpack
 
 import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
+from camserve.bulk import Bulk, StreamResult
 from camserve.channel import CHANNEL_OPTIONS, DEFAULT_ADDRESS, DEFAULT_TIMEOUT, call_error, checked_timeout
 from camserve.models import Model
-from camserve.requests import Options, Polarity, RenderingFormat, Task, explain_request, list_models_request
+from camserve.progress import Progress, event
+from camserve.requests import (
+    ExplainArguments,
+    Options,
+    Polarity,
+    RenderingFormat,
+    Task,
+    explain_request,
+    list_models_request,
+)
 from camserve.results import ExplainResult, PredictResult
 from camserve.source import ImageSource, encode
 from camserve.targets import TargetLike
@@ -85,6 +96,42 @@ class AsyncExplanationClient:
         )
         return ExplainResult.from_proto(await self._call(self._stub.Explain, request, timeout), data)
 
+    async def explain_progress(
+        self,
+        image: ImageSource,
+        *,
+        map_every: int = 0,
+        timeout: float | None = None,  # noqa: ASYNC109
+        **arguments: Unpack[ExplainArguments],
+    ) -> AsyncGenerator[Progress | ExplainResult, None]:
+        """Explains an image and tells how far it is; see `ExplanationClient.explain_progress`."""
+        data = encode(image)
+        request = pb.ExplainProgressRequest(request=explain_request(data, **arguments), map_every=map_every)
+        seconds = self._timeout if timeout is None else checked_timeout(timeout)
+        call = self._stub.ExplainProgress(request, timeout=seconds)
+        async with aclosing(self._responses(call, seconds)) as responses:
+            async for response in responses:
+                yield event(response, data)
+
+    async def explain_stream(
+        self,
+        items: Iterable[pb.ExplainStreamRequest] | AsyncIterable[pb.ExplainStreamRequest],
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> AsyncGenerator[StreamResult, None]:
+        """Explains many images over one stream; see `ExplanationClient.explain_stream`.
+
+        Items are taken on the event loop.
+        """
+        bulk = Bulk()
+        seconds = None if timeout is None else checked_timeout(timeout)
+        call = self._stub.ExplainStream(bulk.async_requests(items), timeout=seconds)
+        async with aclosing(self._responses(call, seconds)) as responses:
+            async for response in responses:
+                yield bulk.result(response)
+        if bulk.failure is not None:
+            raise bulk.failure
+
     async def predict(
         self,
         image: ImageSource,
@@ -134,6 +181,20 @@ class AsyncExplanationClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    async def _responses(
+        self,
+        call: "grpc.aio.UnaryStreamCall[_Request, _Response] | grpc.aio.StreamStreamCall[_Request, _Response]",
+        seconds: float | None,
+    ) -> AsyncGenerator[_Response, None]:
+        """The responses of a stream, which ends when nobody wants more of them."""
+        try:
+            async for response in call:
+                yield response
+        except grpc.RpcError as error:
+            raise call_error(error, self._address, seconds) from error
+        finally:
+            call.cancel()
 
     async def _call(
         self,

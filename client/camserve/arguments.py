@@ -26,10 +26,12 @@ examples:
   camserve models
   camserve predict photo.jpg
   camserve explain photo.jpg --out overlay.png
+  camserve explain photo.jpg --method opti-cam --option steps=200 --progress --out overlay.png
   camserve explain photo.jpg --class circle --class star --out overlay.png
       writes overlay-circle.png and overlay-star.png
-  camserve explain photo.jpg --model scenes-captioner --caption "a red circle" --out overlay.png
-  camserve explain photo.jpg --question "what colour is the circle?" --answer red --json
+  camserve explain photo.jpg --caption "a small red circle" --per-token --out words.png
+  camserve explain photo.jpg --question "what colour is the circle?" --answer red --out overlay.png
+  camserve predict photo.jpg --model scenes-captioner
 """
 
 
@@ -89,6 +91,9 @@ def _add_explain_options(explain: argparse.ArgumentParser) -> None:
             option, dest="targets", action="append", default=[], type=parse, metavar=metavar, help=text
         )
     explain.add_argument("--caption", help="explain this caption; an empty one stands for the model's own")
+    explain.add_argument(
+        "--per-token", action="store_true", help="explain each word of the caption too; --out is a sheet of them all"
+    )
     explain.add_argument("--answer", default="", help="explain this answer to --question (default: the model's own)")
     explain.add_argument("--method", default="", help="id of the method, such as grad-cam (default: the model's)")
     explain.add_argument(
@@ -114,6 +119,9 @@ def _add_explain_options(explain: argparse.ArgumentParser) -> None:
         type=_picture_path,
         metavar="PATH",
         help="write the overlay here; PATH-LABEL for several",
+    )
+    explain.add_argument(
+        "--progress", action="store_true", help="show on standard error how far a method of many steps is"
     )
     explain.add_argument("--colormap", choices=list(COLORMAPS), default="", help="of the overlay (default: by the map)")
     explain.add_argument(

@@ -59,11 +59,11 @@ def checked_timeout(timeout: float) -> float:
     return timeout
 
 
-def call_error(error: grpc.RpcError, address: str, timeout: float) -> CamserveError:
+def call_error(error: grpc.RpcError, address: str, timeout: float | None) -> CamserveError:
     """What a failed call means to the caller; failures of the connection itself name the address or the deadline."""
     known = from_rpc_error(error)
     if known.reason == "UNAVAILABLE":
         return UnavailableError(f"no camserve server answers at {address} ({known.message})", "SERVER_UNREACHABLE")
-    if known.reason == "DEADLINE_EXCEEDED":
+    if known.reason == "DEADLINE_EXCEEDED" and timeout is not None:
         return DeadlineExceededError(f"no answer within {timeout:g} s ({known.message})", known.reason)
     return known

@@ -3,15 +3,24 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Unpack
 
 from camserve import report
 from camserve.arguments import parser
 from camserve.client import ExplanationClient
-from camserve.errors import CamserveError, FailedPreconditionError, InvalidArgumentError, NotFoundError
+from camserve.errors import (
+    CamserveError,
+    FailedPreconditionError,
+    InternalError,
+    InvalidArgumentError,
+    NotFoundError,
+)
 from camserve.explanation import Explanation
 from camserve.models import Model
-from camserve.requests import Task
+from camserve.requests import ExplainArguments, Task
+from camserve.results import ExplainResult
 from camserve.targets import answer, caption
 from camserve.v1 import explanation_pb2 as pb
 
@@ -26,7 +35,7 @@ _HINTS = {
     "DEADLINE_EXCEEDED": "Allow more with --timeout SECONDS.",
     "MODEL_UNKNOWN": "`camserve models` lists the models.",
     **dict.fromkeys(
-        ("LABEL_UNKNOWN", "LAYER_UNKNOWN", "METHOD_UNKNOWN"),
+        ("ANSWER_UNKNOWN", "LABEL_UNKNOWN", "LAYER_UNKNOWN", "METHOD_UNKNOWN"),
         "`camserve models NAME` lists the labels, layers and methods of a model.",
     ),
 }
@@ -63,7 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _explain(client: ExplanationClient, arguments: argparse.Namespace) -> None:
     targets = _targets(arguments)
     image = _read(arguments.image)
-    result = client.explain(
+    explain = partial(_explain_watched, client) if arguments.progress else client.explain
+    result = explain(
         image,
         model=arguments.model or _default_model(client, _task(arguments)),
         targets=targets,
@@ -74,11 +84,27 @@ def _explain(client: ExplanationClient, arguments: argparse.Namespace) -> None:
     )
     paths = _overlay_paths(arguments.out, result.explanations) if arguments.out else []
     for path, explanation in zip(paths, result.explanations, strict=False):
-        explanation.overlay(path, colormap=arguments.colormap, opacity=arguments.opacity)
+        draw = explanation.words_sheet if explanation.tokens else explanation.overlay
+        draw(path, colormap=arguments.colormap, opacity=arguments.opacity)
     if arguments.json:
         print(report.explain_json(result, paths))
     else:
         print(report.explain_text(result, paths))
+
+
+def _explain_watched(client: ExplanationClient, image: bytes, **arguments: Unpack[ExplainArguments]) -> ExplainResult:
+    """Explains, and shows how far it is, in a line that is written over again."""
+    shown = False
+    try:
+        for event in client.explain_progress(image, **arguments):
+            if isinstance(event, ExplainResult):
+                return event
+            print(f"\r{report.progress_text(event):<60}", end="", file=sys.stderr, flush=True)
+            shown = True
+    finally:
+        if shown:
+            print(file=sys.stderr)
+    raise InternalError("the server ended without a result; look into its log", "NO_RESULT")
 
 
 def _predict(client: ExplanationClient, arguments: argparse.Namespace) -> None:
@@ -101,7 +127,7 @@ def _targets(arguments: argparse.Namespace) -> list[pb.Target]:
     classes: list[pb.Target] = arguments.targets
     if arguments.answer and not arguments.question:
         raise _InputError("--answer needs the --question that it answers")
-    others = [caption(arguments.caption)] if arguments.caption is not None else []
+    others = [caption(arguments.caption or "", per_token=arguments.per_token)] if _captions(arguments) else []
     others += [answer(arguments.question, arguments.answer)] if arguments.question else []
     if len(others) + bool(classes) > 1:
         raise _InputError("give classes, a --caption or a --question: a model has one task")
@@ -109,9 +135,13 @@ def _targets(arguments: argparse.Namespace) -> list[pb.Target]:
 
 
 def _task(arguments: argparse.Namespace) -> Task:
-    if arguments.caption is not None:
+    if _captions(arguments):
         return "caption"
     return "answer" if arguments.question else "classify"
+
+
+def _captions(arguments: argparse.Namespace) -> bool:
+    return arguments.caption is not None or arguments.per_token
 
 
 def _default_model(client: ExplanationClient, task: Task) -> str:

@@ -1,15 +1,18 @@
 """The client of a camserve server."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self, TypeVar, Unpack
 
 import grpc
 from google.protobuf.message import Message
 
+from camserve.bulk import Bulk, StreamResult
 from camserve.channel import CHANNEL_OPTIONS, DEFAULT_ADDRESS, DEFAULT_TIMEOUT, call_error, checked_timeout
 from camserve.models import Model
+from camserve.progress import Progress, event
 from camserve.requests import (
+    ExplainArguments,
     Options,
     Polarity,
     RenderingFormat,
@@ -126,6 +129,60 @@ class ExplanationClient:
         )
         return ExplainResult.from_proto(self._call(self._stub.Explain, request, timeout), data)
 
+    def explain_progress(
+        self,
+        image: ImageSource,
+        *,
+        map_every: int = 0,
+        timeout: float | None = None,
+        **arguments: Unpack[ExplainArguments],
+    ) -> Iterator[Progress | ExplainResult]:
+        """Explains an image with a slow method, and tells how far it is.
+
+        Stop iterating, and the method stops too.
+
+        Args:
+            image: as for `explain`.
+            map_every: steps after which an event has maps again; 0: none has.
+            timeout: seconds until the result, retries included; None: the client's. A method that has the option
+                ``budget`` ends within them with the best map so far.
+            **arguments: the other ones of `explain`.
+
+        Returns:
+            Events, a few times a second, and at the end the result; the result alone of methods that have no steps.
+
+        Raises:
+            CamserveError, OSError, TypeError, ValueError: as `explain`; the first also while iterating.
+        """
+        data = encode(image)
+        request = pb.ExplainProgressRequest(request=explain_request(data, **arguments), map_every=map_every)
+        seconds = self._timeout if timeout is None else checked_timeout(timeout)
+        call = self._stub.ExplainProgress(request, timeout=seconds)
+        return (event(response, data) for response in self._responses(call, seconds))
+
+    def explain_stream(
+        self, items: Iterable[pb.ExplainStreamRequest], *, timeout: float | None = None
+    ) -> Iterator[StreamResult]:
+        """Explains many images over one stream, as fast as the server can take them: a full one does not refuse.
+
+        Args:
+            items: what ``stream_item`` makes. They are taken in another thread, a few ahead of the results, so a
+                generator need not hold all images in memory.
+            timeout: seconds until the last result; None: no bound.
+
+        Returns:
+            The results as they come, in any order; each tells of its own failure.
+
+        Raises:
+            CamserveError: the server failed, stopped or cannot be reached; while iterating. Items without a result may
+                be sent again.
+            Exception: what the iterable raised, after the results of what it had given.
+            ValueError: the timeout is not above 0.
+        """
+        bulk = Bulk()
+        seconds = None if timeout is None else checked_timeout(timeout)
+        return self._results(bulk, self._stub.ExplainStream(bulk.requests(items), timeout=seconds), seconds)
+
     def predict(
         self,
         image: ImageSource,
@@ -186,6 +243,23 @@ class ExplanationClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _results(
+        self, bulk: Bulk, call: "grpc._CallIterator[pb.ExplainStreamResponse]", seconds: float | None
+    ) -> Iterator[StreamResult]:
+        for response in self._responses(call, seconds):
+            yield bulk.result(response)
+        if bulk.failure is not None:
+            raise bulk.failure
+
+    def _responses(self, call: "grpc._CallIterator[_Response]", seconds: float | None) -> Iterator[_Response]:
+        """The responses of a stream, which ends when nobody wants more of them."""
+        try:
+            yield from call
+        except grpc.RpcError as error:
+            raise call_error(error, self._address, seconds) from error
+        finally:
+            call.cancel()
 
     def _call(
         self, method: "grpc.UnaryUnaryMultiCallable[_Request, _Response]", request: _Request, timeout: float | None

@@ -3,6 +3,7 @@
 import io
 import os
 from dataclasses import dataclass, field
+from math import exp
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,8 @@ from camserve.enums import enum_name
 from camserve.heatmap import Heatmap
 from camserve.prediction import ExplainedTarget
 from camserve.rendering import DEFAULT_OPACITY
+from camserve.sheet import Tile, contact_sheet, thumbnail
+from camserve.source import pixels
 from camserve.v1 import explanation_pb2 as pb
 
 
@@ -176,3 +179,31 @@ class Explanation:
         if path is not None:
             picture.save(path)
         return picture
+
+    def words_sheet(
+        self, path: str | os.PathLike[str] | None = None, *, colormap: str = "", opacity: float = DEFAULT_OPACITY
+    ) -> Image.Image:
+        """Draws the caption's map and those of its words, each with the word and its probability under it.
+
+        Args:
+            path: where to save it; the ending gives the format.
+            colormap: as `Heatmap.overlay`.
+            opacity: as `Heatmap.overlay`.
+
+        Raises:
+            OSError: it cannot be saved there.
+            ValueError: there are no maps of words, as ``per_token`` was not asked for; or an option is out of range.
+        """
+        if not self.tokens:
+            raise ValueError("there are no maps of words: explain caption(text, per_token=True)")
+        small = thumbnail(Image.fromarray(pixels(self.image)))
+
+        def tile(heatmap: Heatmap, text: str, score: float) -> Tile:
+            picture = heatmap.scaled(small.height, small.width).overlay(small, colormap=colormap, opacity=opacity)
+            return Tile(picture, text, f"probability {exp(score):.2g}")
+
+        words = [tile(token.heatmap, token.text, token.score) for token in self.tokens]
+        sheet = contact_sheet(self.target.label, [tile(self.heatmap, "all words", self.score), *words])
+        if path is not None:
+            sheet.save(path)
+        return sheet

@@ -1,6 +1,6 @@
 """A map with the geometry that places it on its image."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -53,6 +53,13 @@ class Heatmap:
         left, top, right, bottom = self.box
         height, width = self.values.shape
         return left + (column + 0.5) * (right - left) / width, top + (row + 0.5) * (bottom - top) / height
+
+    def scaled(self, height: int, width: int) -> "Heatmap":
+        """The same map for the same image at another size."""
+        down, across = height / self.image_size[0], width / self.image_size[1]
+        left, top, right, bottom = self.box
+        box = rendering.Box(left * across, top * down, right * across, bottom * down)
+        return replace(self, box=box, image_size=(height, width))
 
     def overlay(
         self, image: ImageSource, *, colormap: str = "", opacity: float = rendering.DEFAULT_OPACITY

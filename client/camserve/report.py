@@ -9,19 +9,25 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
-from camserve.explanation import Explanation
+from camserve.explanation import Explanation, TokenMap
 from camserve.heatmap import Heatmap
 from camserve.models import Model
 from camserve.prediction import Prediction
+from camserve.progress import Progress
 from camserve.results import ExplainResult, PredictResult
+
+_EXPLANATION_HEADER = ("target", "probability", "score", "strongest at", "method", "layers")
+_TOKEN_HEADER = ("word", "log-probability", "strongest at")
 
 
 def explain_text(result: ExplainResult, overlays: Sequence[Path]) -> str:
-    """The prediction, a row for each target, warnings, and where the overlays are."""
-    header = ("target", "probability", "score", "strongest at", "method", "layers")
-    table = _table([header, *map(_explanation_row, result.explanations)])
-    lines = [f"{result.model} {result.version} predicts {_prediction_text(result.prediction)}", "", table]
+    """The prediction, a row for each target and for each of its words, warnings, and where the overlays are."""
+    table = _table([_EXPLANATION_HEADER, *map(_explanation_row, result.explanations)])
+    predicted = ", ".join(map(_prediction_text, result.predictions[:1])) or "nothing of its own"
+    lines = [f"{result.model} {result.version} predicts {predicted}", "", table]
     for explanation in result.explanations:
+        if explanation.tokens:
+            lines += ["", _table([_TOKEN_HEADER, *map(_token_row, explanation.tokens)])]
         lines += [f"warning: {explanation.target.label}: {w.message}" for w in explanation.warnings]
     lines += [f"wrote {path}" for path in overlays]
     return "\n".join(lines)
@@ -36,6 +42,12 @@ def explain_json(result: ExplainResult, overlays: Sequence[Path]) -> str:
             _spell_out(token.heatmap, token_message["heatmap"])
     content["overlays"] = [str(path) for path in overlays]
     return json.dumps(content, indent=2)
+
+
+def progress_text(progress: Progress) -> str:
+    """Where a method stands, in a line."""
+    objectives = ", ".join(f"{value:.4f}" for value in progress.objectives)
+    return f"step {progress.step} of {progress.steps}" + (f", objective {objectives}" if objectives else "")
 
 
 def predict_text(result: PredictResult) -> str:
@@ -98,15 +110,23 @@ def file_name(label: str) -> str:
 
 def _explanation_row(explanation: Explanation) -> Sequence[str]:
     target = explanation.target
-    left, top = explanation.heatmap.peak()
     return (
         f"against {target.label}" if target.polarity == "counter" else target.label,
         "" if target.probability is None else f"{target.probability:.4f}",
         _figure(explanation.score),
-        f"x {left:.0f}, y {top:.0f}",
+        _peak(explanation.heatmap),
         explanation.method,
         ", ".join(explanation.layers),
     )
+
+
+def _token_row(token: TokenMap) -> Sequence[str]:
+    return (token.text, _figure(token.score), _peak(token.heatmap))
+
+
+def _peak(heatmap: Heatmap) -> str:
+    left, top = heatmap.peak()
+    return f"x {left:.0f}, y {top:.0f}"
 
 
 def _prediction_text(prediction: Prediction) -> str:

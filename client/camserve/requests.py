@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, Required, TypedDict
 
 from camserve.enums import enum_value
 from camserve.targets import TargetLike, to_target
@@ -13,6 +13,22 @@ RenderingFormat = Literal["float32", "uint8", "png", "overlay_png", "color_png"]
 RenderingSize = Literal["original", "input", "native"]
 Task = Literal["classify", "caption", "answer"]
 Options = Mapping[str, int | float | str | timedelta]
+
+
+class ExplainArguments(TypedDict, total=False):
+    """Keywords of ``ExplanationClient.explain``, which describes them."""
+
+    model: Required[str]
+    version: str
+    target: TargetLike | None
+    targets: Sequence[TargetLike]
+    method: str
+    layers: Sequence[str]
+    polarity: Polarity
+    options: Options | None
+    renderings: Sequence[pb.RenderingRequest | RenderingFormat]
+    faithfulness: bool
+    request_id: str
 
 
 def rendering_request(
@@ -46,16 +62,16 @@ def explain_request(
     image: bytes,
     *,
     model: str,
-    version: str,
-    target: TargetLike | None,
-    targets: Sequence[TargetLike],
-    method: str,
-    layers: Sequence[str],
-    polarity: Polarity,
-    options: Options | None,
-    renderings: Sequence[pb.RenderingRequest | RenderingFormat],
-    faithfulness: bool,
-    request_id: str,
+    version: str = "",
+    target: TargetLike | None = None,
+    targets: Sequence[TargetLike] = (),
+    method: str = "",
+    layers: Sequence[str] = (),
+    polarity: Polarity = "support",
+    options: Options | None = None,
+    renderings: Sequence[pb.RenderingRequest | RenderingFormat] = (),
+    faithfulness: bool = False,
+    request_id: str = "",
 ) -> pb.ExplainRequest:
     """Builds an ``ExplainRequest``; the arguments are those of ``ExplanationClient.explain``.
 

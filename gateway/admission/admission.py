@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from itertools import chain
 
 from camserve.errors import (
-    DeadlineExceededError,
     FailedPreconditionError,
     InvalidArgumentError,
     NotFoundError,
@@ -16,6 +15,7 @@ from camserve.image import ImageHeader, ImageLimits, read_header
 from camserve.v1 import explanation_pb2 as pb
 from gateway.admission import options, outputs, targets
 from gateway.admission.fault import Faults, fault, raise_if_any
+from gateway.admission.ids import identifier
 from gateway.admission.nearest import hint, shown
 from gateway.card import Card
 from gateway.catalog import Catalog, ServedModel
@@ -24,7 +24,6 @@ from gateway.upstream import RETRY_AFTER
 
 Request = pb.ExplainRequest | pb.PredictRequest
 
-_MAX_ID = 128
 _MAX_TOP_K = 100
 
 
@@ -54,8 +53,8 @@ class Admission:
         self._catalog = catalog
         self._settings = settings
 
-    def explain(self, request: pb.ExplainRequest, remaining: float) -> Admitted:
-        """Admits a request for an explanation that has so many seconds left.
+    def explain(self, request: pb.ExplainRequest) -> Admitted:
+        """Admits a request for an explanation.
 
         Raises:
             CamserveError: it is refused; the message says why and what to do.
@@ -76,10 +75,6 @@ class Admission:
             )
         )
         _refuse_unimplemented(request)
-        budget = request.options.budget.ToMilliseconds() / 1000
-        if budget > remaining:
-            text = f"options.budget is {budget:g} s, but only {remaining:.3g} s are left until the deadline"
-            raise DeadlineExceededError(text, "BUDGET_BEYOND_DEADLINE", field="options.budget")
         _refuse_unready(served)
         return Admitted(served, card, method.id)
 
@@ -144,9 +139,7 @@ class _Image:
 
 
 def _request_id(value: str) -> Faults:
-    if len(value) > _MAX_ID or not (value.isascii() and value.isprintable()):
-        text = f"is {shown(value)}; send {_MAX_ID} printable ASCII characters at most"
-        yield fault("request_id", "REQUEST_ID_INVALID", text)
+    return identifier(value, "request_id", "REQUEST_ID_INVALID")
 
 
 def _layers(layers: Sequence[str], card: Card) -> Faults:
@@ -191,11 +184,6 @@ def _refuse_unimplemented(request: pb.ExplainRequest) -> None:
     if request.faithfulness:
         text = "faithfulness: this server does not measure maps yet; leave the field unset"
         raise UnimplementedError(text, "FAITHFULNESS_UNIMPLEMENTED", field="faithfulness")
-    for place, target in enumerate(request.targets):
-        if target.caption.per_token:
-            field = f"targets[{place}].caption.per_token"
-            text = f"{field}: this server does not give maps per token yet; leave the field unset"
-            raise UnimplementedError(text, "PER_TOKEN_UNIMPLEMENTED", field=field)
 
 
 def _refuse_unready(served: ServedModel) -> None:

@@ -1,5 +1,7 @@
 """What targets a request may have."""
 
+from unicodedata import category
+
 from camserve.v1 import explanation_pb2 as pb
 from gateway.admission.fault import Faults, fault
 from gateway.admission.nearest import hint, shown
@@ -28,24 +30,40 @@ def targets(request: pb.ExplainRequest, card: Card) -> Faults:
         elif kind == "class_target":
             yield from _class(target.class_target, f"{field}.class_target", card)
         elif kind == "caption":
-            yield from length(target.caption.text, f"{field}.caption.text", card)
+            yield from _text(target.caption.text, f"{field}.caption.text", card)
         else:
             yield from question(target.answer.question, f"{field}.answer.question", card)
-            yield from length(target.answer.answer, f"{field}.answer.answer", card)
-
-
-def length(value: str, field: str, card: Card) -> Faults:
-    """A text is not too long for the model."""
-    limit = card.model.limits.max_text_length
-    if len(value) > limit:
-        yield fault(field, "TEXT_TOO_LONG", f"has {len(value)} characters; send {limit} at most")
+            yield from _answer(target.answer.answer, f"{field}.answer.answer", card)
 
 
 def question(value: str, field: str, card: Card) -> Faults:
-    """A question is there and not too long."""
+    """A question is there, and a text that the model may read."""
     if not value.strip():
         yield fault(field, "QUESTION_REQUIRED", "is empty; the model answers questions, so send one")
-    yield from length(value, field, card)
+    else:
+        yield from _text(value, field, card)
+
+
+def _answer(value: str, field: str, card: Card) -> Faults:
+    """An answer is one of the model's, if it chooses among labels."""
+    if value and card.model.labels and not card.indices(value):
+        text = f"is no answer of the model: {shown(value)}{hint(value, card.model.labels)}"
+        yield fault(field, "ANSWER_UNKNOWN", text)
+    else:
+        yield from _text(value, field, card)
+
+
+def _text(value: str, field: str, card: Card) -> Faults:
+    """A text is not too long for the model and has characters to see; empty, it asks for the model's own."""
+    limit = card.model.limits.max_text_length
+    if len(value) > limit:
+        yield fault(field, "TEXT_TOO_LONG", f"has {len(value)} characters; send {limit} at most")
+    elif value and not value.strip():
+        yield fault(field, "TEXT_BLANK", "is blank; write something, or leave it empty for the model's own")
+    controls = [place for place, character in enumerate(value) if category(character) == "Cc"]
+    if controls:
+        text = f"has a control character, U+{ord(value[controls[0]]):04X}, at index {controls[0]}; remove it"
+        yield fault(field, "TEXT_HAS_CONTROL_CHARACTERS", text)
 
 
 def _class(target: pb.ClassTarget, field: str, card: Card) -> Faults:

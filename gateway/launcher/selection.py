@@ -61,12 +61,13 @@ def select_served(store: Path, names: Collection[str]) -> dict[Path, Recipe]:
 
 
 def references(recipes: Collection[Recipe]) -> list[ModelRef]:
-    """Names the models to the gateway; of several versions the highest is the default, numbers taken as numbers."""
-    highest: dict[str, str] = {}
+    """Names the models to the gateway; of the versions that may be the default the highest is, numbers as numbers."""
+    first: dict[str, Recipe] = {}
     for recipe in recipes:
-        highest[recipe.name] = max(highest.get(recipe.name, ""), recipe.version, key=_rank)
-    return [ModelRef(recipe.name, recipe.version, recipe.version == highest[recipe.name]) for recipe in recipes]
+        first[recipe.name] = max(first.get(recipe.name, recipe), recipe, key=_precedence)
+    return [ModelRef(recipe.name, recipe.version, recipe is first[recipe.name]) for recipe in recipes]
 
 
-def _rank(version: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.findall(r"\d+|[A-Za-z]+", version)]
+def _precedence(recipe: Recipe) -> tuple[bool, list[tuple[int, str]]]:
+    parts = re.findall(r"\d+|[A-Za-z]+", recipe.version)
+    return recipe.default, [(int(part), "") if part.isdigit() else (-1, part) for part in parts]

@@ -1,7 +1,7 @@
 """A service that plays camserve: known answers, and failures to order."""
 
 import threading
-from typing import NoReturn
+from collections.abc import Iterator
 
 import grpc
 import numpy as np
@@ -26,6 +26,9 @@ class FakeService(ExplanationServiceServicer):
         self.time_remaining = 0.0
         self.blocked = threading.Event()
         self.blocked.set()
+        self.steps = threading.Event()
+        self.steps.set()
+        self.gone = threading.Event()
 
     def Explain(self, request: pb.ExplainRequest, context: grpc.ServicerContext) -> pb.ExplainResponse:  # noqa: N802
         self._begin(request, context)
@@ -62,11 +65,31 @@ class FakeService(ExplanationServiceServicer):
             self._abort(NotFoundError(f"there is no model '{request.name}'", "MODEL_UNKNOWN", field="name"), context)
         return pb.GetModelResponse(model=model)
 
-    def ExplainStream(self, request_iterator: object, context: grpc.ServicerContext) -> NoReturn:  # noqa: N802
-        raise NotImplementedError
+    def ExplainStream(  # noqa: N802
+        self, request_iterator: Iterator[pb.ExplainStreamRequest], context: grpc.ServicerContext
+    ) -> Iterator[pb.ExplainStreamResponse]:
+        """Answers items two by two, the later one first; one whose model is unknown gets an error."""
+        items = iter(request_iterator)
+        for item in items:
+            for each in (next(items, None), item):
+                if each is not None and each.request.model == "unknown":
+                    error = NotFoundError("there is no model 'unknown'", "MODEL_UNKNOWN", field="model")
+                    yield pb.ExplainStreamResponse(id=each.id, error=error.to_status())
+                elif each is not None:
+                    yield pb.ExplainStreamResponse(id=each.id, response=self.Explain(each.request, context))
 
-    def ExplainProgress(self, request: object, context: grpc.ServicerContext) -> NoReturn:  # noqa: N802
-        raise NotImplementedError
+    def ExplainProgress(  # noqa: N802
+        self, request: pb.ExplainProgressRequest, context: grpc.ServicerContext
+    ) -> Iterator[pb.ExplainProgressResponse]:
+        """Tells of two steps; the second waits while ``steps`` is cleared. ``gone`` is set at the end of the call."""
+        response = self.Explain(request.request, context)
+        context.add_callback(self.gone.set)
+        for step in (1, 2):
+            heatmaps = [each.heatmap for each in response.explanations] if request.map_every else []
+            progress = pb.Progress(step=step, steps=2, objectives=[0.25 * step], heatmaps=heatmaps)
+            yield pb.ExplainProgressResponse(progress=progress)
+            self.steps.wait()
+        yield pb.ExplainProgressResponse(response=response)
 
     def _begin(self, request: pb.ExplainRequest | pb.PredictRequest | None, context: grpc.ServicerContext) -> None:
         self.calls += 1
@@ -87,10 +110,16 @@ class FakeService(ExplanationServiceServicer):
             maximum=8,
             box=pb.Box(left=0, top=0, right=size.width, bottom=size.height),
         )
+        resolved = self._resolved(target, context)
+        words = resolved.caption.text.split() if target.caption.per_token else []
         return pb.Explanation(
-            target=self._resolved(target, context),
+            target=resolved,
             score=4.5,
             heatmap=heatmap,
+            tokens=[
+                pb.TokenMap(text=word, start=place, end=place + 1, score=-0.25, heatmap=heatmap)
+                for place, word in enumerate(words)
+            ],
             method=request.method or "grad-cam",
             layers=request.layers or ["trunk"],
         )

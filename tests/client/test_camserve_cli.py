@@ -9,6 +9,7 @@ from PIL import Image
 
 from camserve.cli import main
 from camserve.errors import InternalError
+from camserve.v1 import explanation_pb2 as pb
 from tests.client.fake_service import FakeService
 
 
@@ -39,6 +40,18 @@ def test_explain_writes_the_overlay_and_a_table(
     assert "star" in text
     assert "x 30, y 22" in text
     assert f"wrote {out}" in text
+
+
+@pytest.mark.usefixtures("server")
+def test_progress_is_shown_and_the_result_is_that_of_explain(picture: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", picture, "--class", "star"]) == 0
+    plain = capsys.readouterr()
+    assert main(["explain", picture, "--class", "star", "--method", "opti-cam", "--progress"]) == 0
+    watched = capsys.readouterr()
+    assert watched.out == plain.out.replace("grad-cam", "opti-cam")
+    lines = [line.strip() for line in watched.err.split("\r") if line]
+    assert lines == ["step 1 of 2, objective 0.2500", "step 2 of 2, objective 0.5000"]
+    assert watched.err.endswith("\n")
 
 
 @pytest.mark.usefixtures("server")
@@ -76,6 +89,32 @@ def test_captions_and_questions_choose_their_models(picture: str, service: FakeS
     assert [request.model for request in service.requests] == ["scenes-captioner", "scenes-answerer", "scenes-answerer"]
     assert service.requests[0].targets[0].caption.text == "a dog"
     assert service.requests[1].targets[0].answer.answer == "red"
+
+
+@pytest.mark.usefixtures("server")
+def test_words_have_a_table_and_a_sheet(
+    picture: str, tmp_path: Path, service: FakeService, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "words.png"
+    assert main(["explain", picture, "--caption", "a dog", "--per-token", "--out", str(out)]) == 0
+    request = service.requests[0]
+    assert isinstance(request, pb.ExplainRequest)
+    assert request.model == "scenes-captioner"
+    assert request.targets[0].caption == pb.CaptionTarget(text="a dog", per_token=True)
+    assert Image.open(out).width > 3 * 224
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.split() == ["dog", "-0.25", "x", "30,", "y", "22"] for line in lines)
+
+
+@pytest.mark.usefixtures("server")
+def test_words_of_what_the_model_says(picture: str, service: FakeService, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", picture, "--per-token", "--json"]) == 0
+    request = service.requests[0]
+    assert isinstance(request, pb.ExplainRequest)
+    assert request.targets[0].caption == pb.CaptionTarget(per_token=True)
+    (explanation,) = json.loads(capsys.readouterr().out)["explanations"]
+    assert [token["text"] for token in explanation["tokens"]] == ["a", "red", "circle"]
+    assert explanation["tokens"][0]["heatmap"]["values"] == [[0, 1], [2, 8]]
 
 
 @pytest.mark.usefixtures("server")
@@ -178,6 +217,7 @@ def test_wrong_options(arguments: list[str], message: str, picture: str, capsys:
     ("arguments", "message"),
     [
         (["--answer", "red"], "--answer needs the --question"),
+        (["--per-token", "--question", "what?"], "a model has one task"),
         (["--class", "star", "--caption", "a star"], "a model has one task"),
     ],
 )

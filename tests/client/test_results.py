@@ -1,10 +1,13 @@
 """Responses of all three tasks become Python values with nothing lost."""
 
+from dataclasses import replace
 from math import exp, log
+from pathlib import Path
 from typing import cast
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from camserve.explanation import Explanation, Faithfulness, MapWarning, Reason, Rendering
 from camserve.heatmap import Heatmap
@@ -79,6 +82,65 @@ def test_an_explanation_with_all_its_parts() -> None:
     assert explanation.steps_done == 0
     assert explanation.warnings == (MapWarning("flat_map", "flat"), MapWarning("99", "new"))
     assert explanation.overlay().size == (30, 20)
+
+
+def test_a_heatmap_scales_with_its_image() -> None:
+    placed = Heatmap.from_proto(heatmap([[0, 1, 0], [0, 0, 7]], (5, 0, 25, 20)), (20, 30))
+    smaller = placed.scaled(10, 60)
+    assert (smaller.box, smaller.image_size) == (Box(10, 0, 50, 10), (10, 60))
+    np.testing.assert_array_equal(smaller.values, placed.values)
+    assert placed.box == Box(5, 0, 25, 20)
+
+
+def _words(*words: str) -> Explanation:
+    tokens = [
+        pb.TokenMap(
+            text=word, start=place, end=place + 1, score=-1, heatmap=heatmap(np.eye(4)[place % 4 : place % 4 + 1])
+        )
+        for place, word in enumerate(words)
+    ]
+    target = pb.ResolvedTarget(caption=pb.ResolvedCaption(text=" ".join(words)))
+    proto = pb.Explanation(target=target, score=-2, heatmap=heatmap([[0, 1]]), tokens=tokens)
+    return Explanation.from_proto(proto, PICTURE, (20, 30))
+
+
+def test_a_sheet_has_the_overlay_of_every_word(tmp_path: Path) -> None:
+    explanation = _words("a", "dog")
+    path = tmp_path / "words.png"
+    sheet = np.asarray(explanation.words_sheet(path, colormap="gray", opacity=1))
+    np.testing.assert_array_equal(np.asarray(Image.open(path)), sheet)
+    gray = (sheet == sheet[..., :1]).all(-1)
+    first = (
+        explanation.tokens[0]
+        .heatmap.scaled(149, 224)
+        .overlay(np.zeros((149, 224, 3), np.uint8), colormap="gray", opacity=1)
+    )
+    windows = np.lib.stride_tricks.sliding_window_view(sheet[..., 0], (149, 224))
+    assert gray.any()
+    pixels = np.asarray(first)[..., 0]
+    places = np.argwhere((windows[:, :, 0] == pixels[0]).all(-1))  # where the first row of pixels is
+    assert sum((windows[tuple(place)] == pixels).all() for place in places) == 1
+
+
+def test_a_sheet_has_even_rows_of_six_at_most() -> None:
+    sizes = [_words(*["dog"] * count).words_sheet().size for count in (1, 5, 6, 12)]  # tiles: 2, 6, 7, 13
+    (width, height), *others = sizes
+    row = others[1][1] - height
+    assert [(w - width, h - height) for w, h in others] == [(4 * 240, 0), (2 * 240, row), (3 * 240, 2 * row)]
+
+
+def test_a_sheet_of_any_words_and_any_shape_of_picture() -> None:
+    long = _words("donaudampfschifffahrtsgesellschaft" * 3, "红色的圆", *["word"] * 30).words_sheet()
+    assert long.mode == "RGB"
+    tall = encode_png(np.zeros((600, 12, 3), dtype=np.uint8))
+    explanation = replace(_words("dog"), image=tall, heatmap=Heatmap.from_proto(heatmap([[0, 1]]), (600, 12)))
+    token = replace(explanation.tokens[0], heatmap=Heatmap.from_proto(heatmap([[0, 1]]), (600, 12)))
+    assert replace(explanation, tokens=(token,)).words_sheet().height < 600
+
+
+def test_without_maps_of_words_there_is_no_sheet_of_them() -> None:
+    with pytest.raises(ValueError, match="per_token=True"):
+        _words().words_sheet()
 
 
 def test_what_is_absent_is_none() -> None:

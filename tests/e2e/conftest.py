@@ -15,8 +15,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def service() -> Iterator[Server]:
-    """The whole service with the scenes classifier, started once."""
-    with run_server("--models", "scenes-classifier") as server:
+    """The whole service with the scenes classifier, started once; of a stream it has 8 items in hand."""
+    with run_server("--models", "scenes-classifier", env={"CAMSERVE_STREAM_ITEMS": "8"}) as server:
         yield server
         assert server.stop() == 0
         assert server.left_behind() == []

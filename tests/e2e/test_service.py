@@ -185,15 +185,6 @@ def test_the_nearest_labels_are_named(client: ExplanationClient) -> None:
         client.explain(_good(), model=MODEL, target=label[:-1] + "x")
 
 
-def test_what_cannot_be_done_yet_says_so(stub: ExplanationServiceStub) -> None:
-    with pytest.raises(grpc.RpcError) as raised:
-        list(stub.ExplainStream(iter([pb.ExplainStreamRequest(id="1")]), timeout=30))
-    assert raised.value.code() == grpc.StatusCode.UNIMPLEMENTED
-    with pytest.raises(grpc.RpcError) as raised:
-        list(stub.ExplainProgress(pb.ExplainProgressRequest(), timeout=30))
-    assert raised.value.code() == grpc.StatusCode.UNIMPLEMENTED
-
-
 def test_every_form_of_output(stub: ExplanationServiceStub) -> None:
     forms = [
         pb.RenderingRequest(format=form, size=size)

@@ -84,13 +84,29 @@ async def test_a_call_has_its_code_even_if_the_caller_left_before_it_was_sent() 
     assert metrics.registry.get_sample_value("grpc_server_handled_total", labels) == 1
 
 
-async def test_streams_are_counted_too(gateway: Gateway) -> None:
-    async def progress() -> None:
-        async for _ in gateway.stub.ExplainProgress(pb.ExplainProgressRequest()):
-            pass
+async def test_streams_and_their_items_are_counted(gateway: Gateway, torchserve: FakeTorchServe) -> None:
+    good = pb.ExplainRequest(model="shapes", image=picture())
+    items = [pb.ExplainStreamRequest(id=str(n), request=good) for n in range(3)]
+    items.append(pb.ExplainStreamRequest(id="x", request=pb.ExplainRequest(model="none")))
+    assert len([answer async for answer in gateway.stub.ExplainStream(iter(items))]) == 4
+    torchserve.open.clear()
+    torchserve.progress = [pb.Progress(step=1, steps=2)]
+    gone = gateway.stub.ExplainProgress(pb.ExplainProgressRequest(request=good))
+    await gone.read()
+    gone.cancel()
 
-    await refused(progress())
-    assert handled(await gateway.metrics(), "ExplainProgress", "server_stream") == {"UNIMPLEMENTED": 1}
+    async def all_ended() -> dict[str, float]:
+        method = 'grpc_method="ExplainProgress",grpc_service="camserve.v1.ExplanationService",grpc_type="server_stream"'
+        while not (metrics := await gateway.metrics()).get(f"grpc_server_handling_seconds_count{{{method}}}"):
+            pass
+        return metrics
+
+    metrics = await all_ended()
+    assert handled(metrics, "ExplainStream", "bidi_stream") == {"OK": 1}
+    assert handled(metrics, "ExplainProgress", "server_stream") == {"CANCELLED": 1}
+    assert metrics['camserve_stream_items_total{grpc_code="OK"}'] == 3
+    assert metrics['camserve_stream_items_total{grpc_code="NOT_FOUND"}'] == 1
+    assert metrics['camserve_refusals_total{reason="MODEL_UNKNOWN"}'] == 1
 
 
 async def test_stages_have_the_methods_id_and_never_what_a_caller_wrote(gateway: Gateway) -> None:

@@ -87,20 +87,6 @@ async def test_an_unknown_model_cannot_be_described(gateway: Gateway) -> None:
     assert (error.code, error.violations[0].field) == (grpc.StatusCode.INVALID_ARGUMENT, "task")
 
 
-async def test_what_it_cannot_do_yet_says_so(gateway: Gateway) -> None:
-    async def stream() -> None:
-        async for _ in gateway.stub.ExplainStream(iter([pb.ExplainStreamRequest(id="1")])):
-            pass
-
-    async def progress() -> None:
-        async for _ in gateway.stub.ExplainProgress(pb.ExplainProgressRequest()):
-            pass
-
-    for call, reason in ((stream(), "EXPLAIN_STREAM_UNIMPLEMENTED"), (progress(), "EXPLAIN_PROGRESS_UNIMPLEMENTED")):
-        error = await refused(call)
-        assert (error.code, error.reason) == (grpc.StatusCode.UNIMPLEMENTED, reason)
-
-
 async def test_a_workers_error_of_one_item_reaches_its_caller(gateway: Gateway, torchserve: FakeTorchServe) -> None:
     torchserve.answer = item_error
     error = await refused(gateway.stub.Explain(pb.ExplainRequest(model="shapes", image=picture())))

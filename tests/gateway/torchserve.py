@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Self
 
 import grpc
@@ -53,12 +53,14 @@ MODEL = pb.Model(
 
 
 class FakeTorchServe:
-    """Answers DescribeModel and Predictions as TorchServe with one model does.
+    """Answers DescribeModel, Predictions and StreamPredictions as TorchServe with one model does.
 
     Attributes:
         model: how the model describes itself.
         workers: ready workers that it counts.
         packs: the packs of items that reached it.
+        progress: what watched runs tell of before they wait.
+        watched: the watched work that reached it.
         describes: how many descriptions were asked for.
         description: what these are answered with, instead of the model.
         open: runs wait while it is cleared.
@@ -77,6 +79,8 @@ class FakeTorchServe:
         """Forgets what was seen and scripted."""
         self.workers = 1
         self.packs: list[list[worker_pb2.Item]] = []
+        self.progress: list[pb.Progress] = []
+        self.watched: list[worker_pb2.Watched] = []
         self.describes = 0
         self.description: worker_pb2.PackResult | None = None
         self.open = asyncio.Event()
@@ -97,7 +101,12 @@ class FakeTorchServe:
                             self._predictions,
                             inference_pb2.PredictionsRequest.FromString,
                             inference_pb2.PredictionResponse.SerializeToString,
-                        )
+                        ),
+                        "StreamPredictions": grpc.unary_stream_rpc_method_handler(
+                            self._stream_predictions,
+                            inference_pb2.PredictionsRequest.FromString,
+                            inference_pb2.PredictionResponse.SerializeToString,
+                        ),
                     },
                 ),
                 grpc.method_handlers_generic_handler(
@@ -136,7 +145,19 @@ class FakeTorchServe:
         if pack.WhichOneof("work") == "describe":
             self.describes += 1
             return _reply(self.description or worker_pb2.PackResult(model=self.model))
-        items = list(pack.items.items)
+        return await self._answered(list(pack.items.items), context)
+
+    async def _stream_predictions(
+        self, request: inference_pb2.PredictionsRequest, context: Any
+    ) -> AsyncIterator[inference_pb2.PredictionResponse]:
+        pack = worker_pb2.Pack.FromString(request.input["pack"])
+        assert pack.WhichOneof("work") == "watched"
+        self.watched.append(pack.watched)
+        for progress in self.progress:
+            yield _reply(worker_pb2.PackResult(progress=progress))
+        yield await self._answered([pack.watched.item], context)
+
+    async def _answered(self, items: list[worker_pb2.Item], context: Any) -> inference_pb2.PredictionResponse:
         async with self._arrived:
             self.packs.append(items)
             self._arrived.notify_all()

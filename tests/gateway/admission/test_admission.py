@@ -194,19 +194,11 @@ async def test_the_message_names_the_remedy(gateway: Gateway, change: Change, hi
     assert hint in (await refused(gateway.stub.Explain(request))).message
 
 
-async def test_a_budget_beyond_the_deadline_cannot_be_met(gateway: Gateway) -> None:
-    request = pb.ExplainRequest(model="shapes", image=picture())
-    opti_cam(budget={"seconds": 20})(request)
-    error = await refused(gateway.stub.Explain(request, timeout=10))
-    assert (error.code, error.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "BUDGET_BEYOND_DEADLINE")
-    assert error.violations[0].field == "options.budget"
-
-
 @pytest.mark.parametrize(
     "change",
     [
         merge(version="1", method="gradcam", layers=["stem", "trunk"], polarity=pb.POLARITY_COUNTER),
-        opti_cam(steps=500, learning_rate=0.5, objective="logit", budget={"seconds": 1}),
+        opti_cam(steps=500, learning_rate=0.5, objective="logit", budget={"seconds": 300}),
         target(index=0, against=[1, 3]),
         target(label="CIRCLE"),
         target(rank=3),
@@ -219,43 +211,88 @@ async def test_what_is_right_is_admitted(gateway: Gateway, change: Change) -> No
     assert (await gateway.stub.Explain(request)).model == "shapes"
 
 
-async def test_a_captioner_takes_captions() -> None:
+def _model_of(task: "pb.Task.ValueType", *labels: str) -> pb.Model:
     model = pb.Model()
     model.CopyFrom(MODEL)
-    model.task = pb.TASK_CAPTION
-    async with FakeTorchServe(model) as captioner, running_gateway(captioner) as gateway:
-        request = pb.ExplainRequest(model="shapes", image=picture(), targets=[pb.Target(caption=pb.CaptionTarget())])
-        assert (await gateway.stub.Explain(request)).model == "shapes"
-        request.targets[0].caption.text = "x" * 21
-        assert (await refused(gateway.stub.Explain(request))).reason == "TEXT_TOO_LONG"
-        request.targets[0].caption.text = ""
-        request.targets[0].caption.per_token = True
-        error = await refused(gateway.stub.Explain(request))
-        assert (error.code, error.reason) == (UNIMPLEMENTED, "PER_TOKEN_UNIMPLEMENTED")
-        request.targets[0].class_target.index = 0
-        assert (await refused(gateway.stub.Explain(request))).reason == "TARGET_KIND_MISMATCH"
+    model.task = task
+    del model.labels[:]
+    model.labels.extend(labels)
+    return model
+
+
+def _caption(text: str = "", **fields: Any) -> pb.Target:
+    return pb.Target(caption=pb.CaptionTarget(text=text, **fields))
+
+
+def _answer(question: str, answer: str = "") -> pb.Target:
+    return pb.Target(answer=pb.AnswerTarget(question=question, answer=answer))
+
+
+async def test_a_captioner_takes_captions() -> None:
+    async with FakeTorchServe(_model_of(pb.TASK_CAPTION)) as captioner, running_gateway(captioner) as gateway:
+        for targets in ([], [_caption()], [_caption("红色的圆"), _caption("a star", per_token=True)]):
+            request = pb.ExplainRequest(model="shapes", image=picture(), targets=targets)
+            assert (await gateway.stub.Explain(request)).model == "shapes"
+        refusals = [
+            (_caption("x" * 21), "TEXT_TOO_LONG", "targets[0].caption.text"),
+            (_caption("  "), "TEXT_BLANK", "targets[0].caption.text"),
+            (_caption("a\tstar"), "TEXT_HAS_CONTROL_CHARACTERS", "targets[0].caption.text"),
+            (_caption("a star\0"), "TEXT_HAS_CONTROL_CHARACTERS", "targets[0].caption.text"),
+            (_caption("\x85"), "TEXT_BLANK", "targets[0].caption.text"),
+            (_answer("what?"), "TARGET_KIND_MISMATCH", "targets[0].answer"),
+            (pb.Target(class_target=pb.ClassTarget(index=0)), "TARGET_KIND_MISMATCH", "targets[0].class_target"),
+            (pb.Target(), "TARGET_EMPTY", "targets[0]"),
+        ]
+        for target, reason, field in refusals:
+            error = await refused(
+                gateway.stub.Explain(pb.ExplainRequest(model="shapes", image=picture(), targets=[target]))
+            )
+            assert (error.code, error.reason, error.violations[0].field) == (INVALID, reason, field)
         error = await refused(gateway.stub.Predict(pb.PredictRequest(model="shapes", image=picture(), top_k=2)))
         assert error.reason == "TOP_K_NOT_APPLICABLE"
+        error = await refused(gateway.stub.Predict(pb.PredictRequest(model="shapes", image=picture(), question="a?")))
+        assert error.reason == "QUESTION_NOT_APPLICABLE"
 
 
 async def test_an_answerer_requires_a_question() -> None:
-    model = pb.Model()
-    model.CopyFrom(MODEL)
-    model.task = pb.TASK_ANSWER
+    model = _model_of(pb.TASK_ANSWER, "red", "blue")
     async with FakeTorchServe(model) as answerer, running_gateway(answerer) as gateway:
-        request = pb.ExplainRequest(model="shapes", image=picture())
-        assert (await refused(gateway.stub.Explain(request))).violations[0].field == "targets"
-        request.targets.add(answer=pb.AnswerTarget(answer="red"))
-        error = await refused(gateway.stub.Explain(request))
-        assert (error.reason, error.violations[0].field) == ("QUESTION_REQUIRED", "targets[0].answer.question")
-        request.targets[0].answer.question = "which colour?"
+        error = await refused(gateway.stub.Explain(pb.ExplainRequest(model="shapes", image=picture())))
+        assert error.violations[0].field == "targets"
+        for target in (_answer("which colour?"), _answer("which colour?", "Red"), _answer("какого цвета?")):
+            request = pb.ExplainRequest(model="shapes", image=picture(), targets=[target])
+            assert (await gateway.stub.Explain(request)).model == "shapes"
+        refusals = [
+            (_answer("", "red"), "QUESTION_REQUIRED", "targets[0].answer.question"),
+            (_answer(" \n"), "QUESTION_REQUIRED", "targets[0].answer.question"),
+            (_answer("x" * 21), "TEXT_TOO_LONG", "targets[0].answer.question"),
+            (_answer("what\x1b[2J?"), "TEXT_HAS_CONTROL_CHARACTERS", "targets[0].answer.question"),
+            (_answer("which colour?", "rad"), "ANSWER_UNKNOWN", "targets[0].answer.answer"),
+            (_answer("which colour?", "x" * 100_000), "ANSWER_UNKNOWN", "targets[0].answer.answer"),
+            (_caption("a star"), "TARGET_KIND_MISMATCH", "targets[0].caption"),
+        ]
+        for target, reason, field in refusals:
+            error = await refused(
+                gateway.stub.Explain(pb.ExplainRequest(model="shapes", image=picture(), targets=[target]))
+            )
+            assert (error.code, error.reason, error.violations[0].field) == (INVALID, reason, field)
+            assert len(error.message) < 400
+            if reason == "ANSWER_UNKNOWN":
+                assert "red" in error.message
+        for question, reason in ((" ", "QUESTION_REQUIRED"), ("a\r", "TEXT_HAS_CONTROL_CHARACTERS")):
+            predict = pb.PredictRequest(model="shapes", image=picture(), question=question)
+            assert (await refused(gateway.stub.Predict(predict))).reason == reason
+        predict = pb.PredictRequest(model="shapes", image=picture(), question="which colour?")
+        assert (await gateway.stub.Predict(predict)).model == "shapes"
+
+
+async def test_an_answerer_without_labels_takes_any_answer() -> None:
+    async with FakeTorchServe(_model_of(pb.TASK_ANSWER)) as answerer, running_gateway(answerer) as gateway:
+        request = pb.ExplainRequest(model="shapes", image=picture(), targets=[_answer("which colour?", "crimson")])
         assert (await gateway.stub.Explain(request)).model == "shapes"
         request.targets[0].answer.answer = "x" * 21
-        assert (await refused(gateway.stub.Explain(request))).violations[0].field == "targets[0].answer.answer"
-        predict = pb.PredictRequest(model="shapes", image=picture(), question=" ")
-        assert (await refused(gateway.stub.Predict(predict))).reason == "QUESTION_REQUIRED"
-        predict.question = "which colour?"
-        assert (await gateway.stub.Predict(predict)).model == "shapes"
+        error = await refused(gateway.stub.Explain(request))
+        assert (error.reason, error.violations[0].field) == ("TEXT_TOO_LONG", "targets[0].answer.answer")
 
 
 async def test_a_method_of_another_model_does_not_work_on_this_one(torchserve: FakeTorchServe) -> None:
@@ -266,6 +303,6 @@ async def test_a_method_of_another_model_does_not_work_on_this_one(torchserve: F
         served.card = Card(model, SETTINGS.max_image_bytes)
     request = pb.ExplainRequest(model="one", image=picture(), method="opti-cam")
     with pytest.raises(FailedPreconditionError) as caught:
-        Admission(catalog, SETTINGS).explain(request, remaining=10)
+        Admission(catalog, SETTINGS).explain(request)
     assert (caught.value.reason, caught.value.violations[0].field) == ("METHOD_NOT_SUPPORTED", "method")
     await upstream.close()

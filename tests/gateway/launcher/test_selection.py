@@ -61,3 +61,13 @@ def test_the_highest_version_is_the_default(tmp_path: Path, versions: tuple[str,
     add(tmp_path, "other", name="other")
     models = references(select_models(tmp_path, ()).values())
     assert {(model.name, model.version) for model in models if model.default} == {("shapes", default), ("other", "1")}
+
+
+@pytest.mark.parametrize(
+    ("eligible", "default"), [({"1"}, "1"), ({"1", "2"}, "2"), ({"1", "2", "3"}, "3"), (set(), "3")]
+)
+def test_a_recipe_can_leave_the_default_to_others(tmp_path: Path, eligible: set[str], default: str) -> None:
+    for version in ("3", "1", "2"):
+        add(tmp_path, f"shapes-{version}", version=version, default=version in eligible)
+    models = references(select_models(tmp_path, ()).values())
+    assert [model.version for model in models if model.default] == [default]
