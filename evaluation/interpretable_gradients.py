@@ -135,12 +135,12 @@ def main() -> None:
     """Trains, measures, prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each kind, at least 2")
-    parser.add_argument("--weight", type=float, default=7.5e-3, help="of the distance of the gradients in the loss")
+    parser.add_argument("--weight", type=float, default=0.3, help="of the distance of the gradients in the loss")
     parser.add_argument("--scenes", type=int, default=20_000, help="training scenes")
     parser.add_argument("--coarse-epochs", type=int, default=8, help="passes over them at half the resolution")
     parser.add_argument("--epochs", type=int, default=1, help="passes over them at full resolution, afterwards")
     parser.add_argument("--methods", nargs="+", default=["grad-cam", "grad-cam++", "score-cam"], help="ids")
-    parser.add_argument("--images", type=int, default=512, help="held-out scenes")
+    parser.add_argument("--images", type=int, default=256, help="held-out scenes")
     parser.add_argument("--out", type=Path, default=Path("out/interpretable-gradients"), help="folder of the results")
     args = parser.parse_args()
     if args.seeds < 2 or not args.weight > 0:

@@ -6,6 +6,10 @@ classification loss. L_R is the mean over the images of a distance between two g
     δ   = ∂L_C/∂x    as it is; training goes through it a second time (double backpropagation)
     δ^G = ∂^G L_C/∂x with guided backpropagation's rule at every ReLU; a constant
 
+Both are gradients of the model as it will be explained. There batch norm's statistics are constants; in training mode
+they are the batch's, and a gradient through them is another one, which can be aligned without any effect on the trained
+model. So the batch's statistics serve as constants here, in a forward of its own.
+
 The paper's text is not freely to be had; from summaries of it come the loss, the four distances and λ for cosine. That
 L_C, and no logit, is differentiated for both gradients is this implementation's reading.
 
@@ -15,15 +19,19 @@ more faithful, at nearly the same accuracy.
 
 import math
 from collections.abc import Callable, Mapping
+from inspect import signature
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
+from saliency.capture import scores_of
 from saliency.families.guided import GuidedBackprop, RuledReLUs
-from saliency.picture import differentiable, forward_from_picture
+from saliency.picture import differentiable
 from saliency.registry import UnsuitableError
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
@@ -56,11 +64,12 @@ def interpretable_loss(
 ) -> InterpretableLoss:
     """The loss of a batch; ``total`` takes the place of ``criterion(model(images), targets)`` in training.
 
-    The model runs once, so batch norm sees the batch once and dropout drops the same for both gradients; two backward
-    passes to the pixels follow. Under ``no_grad`` the figures are the same and nothing can be trained with them.
+    The model runs twice, once for L_C and once for both gradients, which then share what dropout drops; two backward
+    passes to the pixels follow. Its buffers, such as batch norm's running statistics, see the batch once. Under
+    ``no_grad`` the figures are the same and nothing can be trained with them.
 
     Args:
-        model: with ReLUs; in training mode or not. It is left as it was but for what a forward of its own changes.
+        model: with ReLUs; in training mode or not. It is left as one forward leaves it.
         images: ``[B, C, H, W]``.
         targets: whatever ``criterion`` takes; class indices ``[B]`` for the default.
         criterion: L_C.
@@ -78,26 +87,26 @@ def interpretable_loss(
         raise ValueError(f"distance must be one of {', '.join(DISTANCES)}, not {distance!r}")
     if not 0 <= weight < math.inf:
         raise ValueError(f"weight must be a finite number of at least 0, not {weight}")
-    rule = _Rule()
-    with RuledReLUs(rule):
-        run = forward_from_picture(model, images)
+    rule, picture = _Rule(), images.detach().requires_grad_()
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    with torch.enable_grad(), RuledReLUs(rule), _ConstantStatistics():
+        raw = functional_call(model, buffers, (picture.clone(),))  # a leaf must not be changed in place
     with torch.enable_grad():
-        outputs = differentiable(run.outputs)
-        classification = criterion(outputs, targets)
-        mean = explained(outputs, targets) if explained else classification
-        if classification.dim() or mean.dim():
+        score = (explained or criterion)(differentiable(scores_of(raw)), targets)
+        if score.dim():
             raise ValueError("criterion and explained must give one number for the batch; take the mean")
-        total = mean * len(images)  # each image's own: distances then do not depend on the size of the batch
+        total = score * len(images)  # each image's own: distances then do not depend on the size of the batch
     rule.guided = True
-    (guided,) = torch.autograd.grad(total, run.picture, retain_graph=True)
+    (guided,) = torch.autograd.grad(total, picture, retain_graph=True)
     if not rule.used:
         raise UnsuitableError(
             "no ReLU of the model lies between the images and the loss, so guided backpropagation is plain"
             " backpropagation and there is nothing to learn; use ReLU activations (ReLU6 and GELU are others)"
         )
     rule.guided = False
-    (gradient,) = torch.autograd.grad(total, run.picture, retain_graph=True, create_graph=torch.is_grad_enabled())
+    (gradient,) = torch.autograd.grad(total, picture, retain_graph=True, create_graph=torch.is_grad_enabled())
     apart = DISTANCES[distance](_flat(gradient), _flat(guided)).mean()
+    classification = criterion(scores_of(model(images)), targets)
     return InterpretableLoss(classification + weight * apart, classification.detach(), apart.detach())
 
 
@@ -113,6 +122,25 @@ class _Rule:
             return GuidedBackprop().rule(gradient, output)
         own: Tensor = torch.ops.aten.threshold_backward(gradient, output, 0)  # what ReLU itself uses
         return own
+
+
+class _ConstantStatistics(TorchFunctionMode):
+    """Lets batch norm in training mode take the statistics of its batch for constants."""
+
+    _signature = signature(F.batch_norm)
+
+    def __torch_function__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func is not F.batch_norm:
+            return func(*args, **kwargs)
+        given = self._signature.bind(*args, **kwargs).arguments
+        if given.get("training"):
+            values, scale = given["input"].detach(), given.get("weight")
+            dims = [dim for dim in range(values.dim()) if dim != 1]
+            variance, mean = torch.var_mean(values, dims, correction=0)
+            dtype = values.dtype if scale is None else scale.dtype
+            given |= {"running_mean": mean.to(dtype), "running_var": variance.to(dtype), "training": False}
+        return func(**given)
 
 
 def _flat(gradient: Tensor) -> Tensor:

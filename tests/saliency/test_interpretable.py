@@ -58,6 +58,19 @@ def _image_gradient(net: nn.Module, x: Tensor, *, guided: bool) -> tuple[Tensor,
     return loss, gradient * len(x)
 
 
+def _with_constant_statistics(net: nn.Module, x: Tensor) -> nn.Module:
+    """A copy that in evaluation mode gives what the net gives in its own mode."""
+    other = copy.deepcopy(net)
+    norms = [module for module in other.modules() if isinstance(module, nn.BatchNorm2d) and module.training]
+    for norm in norms:
+        norm.momentum = 1.0
+    other(x)
+    for norm in norms:
+        # It is kept unbiased; batches are normalised by the biased one.
+        norm.running_var.mul_(1 - 1 / (len(x) * 7 * 7))
+    return other.eval()
+
+
 def _one_distance(name: str, a: Tensor, b: Tensor) -> Tensor:
     """Of two images' gradients, as the formulas read."""
     if name == "cosine":
@@ -71,19 +84,23 @@ def _one_distance(name: str, a: Tensor, b: Tensor) -> Tensor:
 @pytest.mark.parametrize("name", DISTANCES)
 def test_values_and_the_parameters_gradient(name: str, training: bool) -> None:
     net, x = _net().train(training), images(4)
-    reference = copy.deepcopy(net)
-    _, guided = _image_gradient(reference, x, guided=True)
-    classification, gradient = _image_gradient(reference, x, guided=False)
+    reference, explained = copy.deepcopy(net), _with_constant_statistics(net, x)
+    classification = F.cross_entropy(reference(x), LABELS)
+    _, guided = _image_gradient(explained, x, guided=True)
+    same, gradient = _image_gradient(explained, x, guided=False)
+    torch.testing.assert_close(same, classification)
     distance = torch.stack([_one_distance(name, *pair) for pair in zip(gradient, guided, strict=True)]).mean()
-    (classification + 0.3 * distance).backward()
+    classification.backward()
+    (0.3 * distance).backward()
 
     loss = interpretable_loss(net, x, LABELS, distance=name, weight=0.3)
     loss.total.backward()
     torch.testing.assert_close(loss.classification, classification.detach())
     torch.testing.assert_close(loss.distance, distance.detach())
     torch.testing.assert_close(loss.total.detach(), (classification + 0.3 * distance).detach())
-    for found, expected in zip(net.parameters(), reference.parameters(), strict=True):
-        torch.testing.assert_close(found.grad, expected.grad)
+    for found, *parts in zip(net.parameters(), reference.parameters(), explained.parameters(), strict=True):
+        expected = sum(part.grad for part in parts if part.grad is not None)
+        torch.testing.assert_close(found.grad, expected)
 
 
 def test_gradients_by_hand() -> None:
@@ -163,8 +180,6 @@ def test_dropout_drops_the_same_for_both_gradients() -> None:
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.abs_()
-    for norm in (module for module in net.modules() if isinstance(module, nn.BatchNorm2d)):
-        norm.eval()  # its gradient through the batch's statistics has both signs
     loss = interpretable_loss(net, images(4).abs(), LABELS, criterion=lambda outputs, _: outputs.sum(), distance="mae")
     assert loss.distance == 0
 
@@ -187,8 +202,9 @@ def test_figures_under_no_grad() -> None:
     torch.testing.assert_close(found, type(expected)(*(value.detach() for value in expected)))
 
 
-def test_half_precision_weights() -> None:
-    net, x = _net().eval(), images(4)
+@pytest.mark.parametrize("training", [True, False])
+def test_half_precision(training: bool) -> None:
+    net, x = _net().train(training), images(4)
     expected = interpretable_loss(net, x, LABELS).distance
     loss = interpretable_loss(net.bfloat16(), x.bfloat16(), LABELS)
     loss.total.backward()
@@ -213,7 +229,7 @@ def test_training_brings_the_gradients_together() -> None:
     for image, label in zip(x, labels, strict=True):
         image[:, 3 * label : 3 * label + 3, 3 * label : 3 * label + 3] += 2
     distances = []
-    for weight in (0.0, 1.0):
+    for weight in (0.0, 0.3):
         net = _net().train()
         optimizer = torch.optim.Adam(net.parameters(), 3e-3)
         for _ in range(40):
@@ -224,7 +240,7 @@ def test_training_brings_the_gradients_together() -> None:
         with torch.no_grad():
             assert (net(x).argmax(1) == labels).double().mean() > 0.9
             distances.append(interpretable_loss(net, x, labels).distance.item())
-    assert distances[1] < 0.8 * distances[0]
+    assert distances[1] < 0.9 * distances[0]
 
 
 def test_a_model_without_relu_is_refused() -> None:
