@@ -54,6 +54,7 @@ async def serve(
     *,
     ready: Callable[[BoundPorts], None] | None = None,
     stop: asyncio.Event,
+    scratch: Path | None = None,
 ) -> None:
     """Serves until it is told to stop, and then finishes what it has accepted.
 
@@ -65,6 +66,7 @@ async def serve(
         models: the models that TorchServe serves; of each name exactly one version is the default.
         ready: called once, when every model has answered.
         stop: set it to end the service.
+        scratch: where its temporary folder goes, which the workers must reach too; None: where the system has such.
 
     Raises:
         OSError: a port is taken.
@@ -79,7 +81,9 @@ async def serve(
     async with AsyncExitStack() as stack:
         stack.push_async_callback(torchserve.close)
         render_pool = stack.enter_context(ThreadPoolExecutor(settings.render_threads, "render"))
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="camserve-")))
+        folder = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-", dir=scratch, ignore_cleanup_errors=True))
+        )
         service = ExplanationService(
             catalog, settings, metrics, render_pool=render_pool, closing=drain.closing, folder=folder
         )

@@ -65,7 +65,10 @@ async def launch(
                 log.info("ready in %.1f s", time.monotonic() - began)
                 ready(ports, models)
 
-            gateway = asyncio.create_task(serve(settings, torchserve.addresses, models, ready=on_ready, stop=stop))
+            gateway = asyncio.create_task(
+                # In the run's folder, which is removed even if this process is killed.
+                serve(settings, torchserve.addresses, models, ready=on_ready, stop=stop, scratch=run_dir)
+            )
             await _run_both(gateway, torchserve, stop)
     finally:
         shutil.rmtree(run_dir, ignore_errors=True)

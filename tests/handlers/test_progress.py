@@ -1,7 +1,7 @@
 """Watched requests: what the caller is told on the way, and how they end."""
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
@@ -176,10 +176,17 @@ def test_one_in_a_hurry_does_not_take_others_along(classifier: Classifier) -> No
     assert jobs[0].group != jobs[1].group == jobs[2].group
 
 
-def test_a_silent_method_ends_before_torchserve_takes_its_worker_for_hung(folder: FolderFactory) -> None:
+def test_a_silent_method_ends_before_torchserve_takes_its_worker_for_hung(
+    folder: FolderFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     patient = Classifier(folder(worker={"response_timeout_s": 1}), CPU)
-    (explanation,) = _answered(patient, _in_time(_request(_classes(0, 1, 2, 3), steps=1000), 300))
+    long = _in_time(_request(_classes(0, 1, 2, 3), steps=1000), 300)
+    with monkeypatch.context() as patch:
+        ticks = count()
+        patch.setattr("saliency.progress.monotonic", lambda: 0.1 * next(ticks))  # a step takes long
+        (explanation,) = _answered(patient, long)
     assert _cut_short(explanation)
+    assert 1 <= explanation.steps_done <= 9
     events, response = _watch(patient, _request(steps=5))
     assert events
     assert not _cut_short(response.explanations[0])
