@@ -1,6 +1,6 @@
 """The asyncio client of a camserve server."""
 
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import aclosing
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
@@ -15,16 +15,12 @@ from camserve.models import Model
 from camserve.progress import Progress, event
 from camserve.requests import (
     ExplainArguments,
-    Options,
-    Polarity,
-    RenderingFormat,
     Task,
     explain_request,
     list_models_request,
 )
 from camserve.results import ExplainResult, PredictResult
 from camserve.source import ImageSource, encode
-from camserve.targets import TargetLike
 from camserve.v1 import explanation_pb2 as pb
 from camserve.v1.explanation_pb2_grpc import ExplanationServiceStub
 
@@ -65,35 +61,12 @@ class AsyncExplanationClient:
         self,
         image: ImageSource,
         *,
-        model: str,
-        version: str = "",
-        target: TargetLike | None = None,
-        targets: Sequence[TargetLike] = (),
-        method: str = "",
-        layers: Sequence[str] = (),
-        polarity: Polarity = "support",
-        options: Options | None = None,
-        renderings: Sequence[pb.RenderingRequest | RenderingFormat] = (),
-        faithfulness: bool = False,
-        request_id: str = "",
         timeout: float | None = None,  # noqa: ASYNC109 - it becomes the call's deadline, which the server sees
+        **arguments: Unpack[ExplainArguments],
     ) -> ExplainResult:
         """Explains an image; see `ExplanationClient.explain`."""
         data = encode(image)
-        request = explain_request(
-            data,
-            model=model,
-            version=version,
-            target=target,
-            targets=targets,
-            method=method,
-            layers=layers,
-            polarity=polarity,
-            options=options,
-            renderings=renderings,
-            faithfulness=faithfulness,
-            request_id=request_id,
-        )
+        request = explain_request(data, **arguments)
         return ExplainResult.from_proto(await self._call(self._stub.Explain, request, timeout), data)
 
     async def explain_progress(

@@ -1,6 +1,6 @@
 """The client of a camserve server."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
 
@@ -13,16 +13,12 @@ from camserve.models import Model
 from camserve.progress import Progress, event
 from camserve.requests import (
     ExplainArguments,
-    Options,
-    Polarity,
-    RenderingFormat,
     Task,
     explain_request,
     list_models_request,
 )
 from camserve.results import ExplainResult, PredictResult
 from camserve.source import ImageSource, encode
-from camserve.targets import TargetLike
 from camserve.v1 import explanation_pb2 as pb
 from camserve.v1.explanation_pb2_grpc import ExplanationServiceStub
 
@@ -72,18 +68,8 @@ class ExplanationClient:
         self,
         image: ImageSource,
         *,
-        model: str,
-        version: str = "",
-        target: TargetLike | None = None,
-        targets: Sequence[TargetLike] = (),
-        method: str = "",
-        layers: Sequence[str] = (),
-        polarity: Polarity = "support",
-        options: Options | None = None,
-        renderings: Sequence[pb.RenderingRequest | RenderingFormat] = (),
-        faithfulness: bool = False,
-        request_id: str = "",
         timeout: float | None = None,
+        **arguments: Unpack[ExplainArguments],
     ) -> ExplainResult:
         """Explains an image.
 
@@ -113,20 +99,7 @@ class ExplanationClient:
             TypeError, ValueError: an argument is not of the kinds above.
         """
         data = encode(image)
-        request = explain_request(
-            data,
-            model=model,
-            version=version,
-            target=target,
-            targets=targets,
-            method=method,
-            layers=layers,
-            polarity=polarity,
-            options=options,
-            renderings=renderings,
-            faithfulness=faithfulness,
-            request_id=request_id,
-        )
+        request = explain_request(data, **arguments)
         return ExplainResult.from_proto(self._call(self._stub.Explain, request, timeout), data)
 
     def explain_progress(
