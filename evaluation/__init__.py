@@ -1,12 +1,12 @@
-"""How good are the maps: measures with their published protocols, and tables over methods.
+"""How good are the maps: measures with their published protocols, audits of models, and reports.
 
-Measures of faithfulness to the model: ``faithfulness`` (average drop, gain and increase, insertion and deletion, on top
-of ``saliency.faithfulness``), ``road``, ``adcc``, ``complexity``, ``sensitivity``.
-Measures against what is known to be in the picture: ``pointing``, ``boxes`` and ``localisation``, ``segmentation``.
-What is measured: ``classifier`` (a model in this process, seen from the pixels), ``scenes`` (pictures with labels and
-masks), ``controls`` (maps that know nothing).
-How: ``methods`` (what to compare), ``compare`` (the command), ``journal`` (what is done already), ``table``.
-What training does to maps: ``interpretable_gradients`` (a command).
+``measures``: of faithfulness to the model, and against what is known to be in the picture.
+``pictures``: what is evaluated on.
+``audits``: what a map should be asked before it is trusted.
+``report``: what came of it, as a page and as files.
+Here: ``classifier`` (a model in this process, seen from the pixels), ``controls`` (maps that know nothing), ``methods``
+(what to compare), ``compare`` (the command), ``journal`` (what is done already), ``table``, ``words`` (maps of captions
+and answers), ``interpretable_gradients`` (what training does to maps; a command).
 
 One convention: images are float32 ``[N, 3, H, W]`` in [0, 1] before mean and deviation are applied, and maps are
 float32 ``[N, H, W]`` at that size, min-max normalised to [0, 1], as ``saliency.faithfulness.mask_of`` makes them.

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from evaluation.classifier import Classifier, load_classifier
-from evaluation.faithfulness import BASELINES, Protocol, faithfulness
 from evaluation.journal import Journal, JournalError
+from evaluation.measures.faithfulness import BASELINES, Protocol, faithfulness
+from evaluation.measures.pointing import TOLERANCE, energy_inside, pointing
 from evaluation.methods import Contender
-from evaluation.pointing import TOLERANCE, energy_inside, pointing
-from evaluation.scenes import SET_SIZE, Pictures, pictures
+from evaluation.pictures.scenes import SET_SIZE, Pictures, pictures
 from evaluation.table import markdown
 from model_store.recipe import RecipeError
 from model_store.scenes.dataset import KINDS

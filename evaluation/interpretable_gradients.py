@@ -18,9 +18,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from evaluation.classifier import Classifier, load_classifier
-from evaluation.faithfulness import Protocol, faithfulness
+from evaluation.measures.faithfulness import Protocol, faithfulness
 from evaluation.methods import Contender
-from evaluation.scenes import Pictures, pictures
+from evaluation.pictures.scenes import Pictures, pictures
 from model_store.scenes.classifier import build
 from saliency.faithfulness import mask_of
 from saliency.interpretable import interpretable_loss

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from evaluation.journal import Key
-from evaluation.pointing import mean_over_classes
+from evaluation.measures.pointing import mean_over_classes
 
 Records = Mapping[Key, Mapping[str, Any]]
 

@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import saliency
-from evaluation.pointing import TOLERANCE, energy_inside, pointing
+from evaluation.measures.pointing import TOLERANCE, energy_inside, pointing
 from model_store.module import load_module
 from model_store.scenes.dataset import HELD_OUT_SEEDS
 from model_store.scenes.drawing import draw, masks

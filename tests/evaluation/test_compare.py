@@ -10,11 +10,11 @@ import torch
 from evaluation import compare as command
 from evaluation.classifier import load_classifier
 from evaluation.controls import centre, fake_cam
-from evaluation.faithfulness import Protocol
 from evaluation.journal import Journal, JournalError
+from evaluation.measures.faithfulness import Protocol
+from evaluation.measures.pointing import energy_inside
 from evaluation.methods import Contender
-from evaluation.pointing import energy_inside
-from evaluation.scenes import pictures
+from evaluation.pictures.scenes import pictures
 from evaluation.table import COLUMNS, markdown
 from saliency import explain, normalize, upsample
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from evaluation.segmentation import BACKGROUND, confusion, mean_iou, seeds
+from evaluation.measures.segmentation import BACKGROUND, confusion, mean_iou, seeds
 
 
 def test_each_pixel_goes_to_its_strongest_class_or_the_background() -> None:

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from evaluation.scenes import SET_SIZE, pictures
-from evaluation.segmentation import BACKGROUND
+from evaluation.measures.segmentation import BACKGROUND
+from evaluation.pictures.scenes import SET_SIZE, pictures
 from model_store.scenes.dataset import HELD_OUT_SEEDS
 from model_store.scenes.drawing import draw, masks
 from model_store.scenes.scene import one_class_scene, two_class_scene

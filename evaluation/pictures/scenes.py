@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evaluation.boxes import Boxes
-from evaluation.segmentation import BACKGROUND
+from evaluation.measures.boxes import Boxes
+from evaluation.measures.segmentation import BACKGROUND
 from model_store.scenes.dataset import HELD_OUT_SEEDS, KINDS
 from model_store.scenes.drawing import boxes, draw, masks
 from model_store.scenes.vocabulary import SHAPES

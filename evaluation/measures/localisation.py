@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from evaluation.boxes import Boxes, component_boxes, overlaps
+from evaluation.measures.boxes import Boxes, component_boxes, overlaps
 
 LEVELS: Final = 255
 """Thresholds of a map as the authors' code has them: it makes maps uint8, and so has no more than these."""

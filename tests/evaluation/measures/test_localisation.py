@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from evaluation.boxes import Boxes, component_boxes, overlaps
-from evaluation.localisation import LEVELS, box_overlaps, localisation_errors, pixel_histogram, pxap
+from evaluation.measures.boxes import Boxes, component_boxes, overlaps
+from evaluation.measures.localisation import LEVELS, box_overlaps, localisation_errors, pixel_histogram, pxap
 from saliency import normalize
 
 TRUE: list[Boxes] = [np.array([[1, 1, 5, 4], [6, 5, 8, 8]]), np.array([[0, 0, 8, 8]]), np.array([[2, 3, 4, 6]])]

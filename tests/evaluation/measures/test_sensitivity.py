@@ -5,7 +5,7 @@ import torch
 from captum.metrics import sensitivity_max
 from torch import Tensor
 
-from evaluation.sensitivity import max_sensitivity
+from evaluation.measures.sensitivity import max_sensitivity
 
 
 def _images() -> Tensor:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evaluation.boxes import component_boxes, overlaps
+from evaluation.measures.boxes import component_boxes, overlaps
 
 
 def test_overlaps_count_shared_pixels() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from evaluation.pointing import energy_inside, extended_pointing, mean_over_classes, pointing, points
+from evaluation.measures.pointing import energy_inside, extended_pointing, mean_over_classes, pointing, points
 
 
 def _maps(count: int) -> Tensor:

@@ -5,7 +5,7 @@ import torch
 from pytorch_grad_cam.metrics.road import NoisyLinearImputer
 from torch import Tensor
 
-from evaluation.road import Road, impute, road
+from evaluation.measures.road import Road, impute, road
 
 SIDE = 7
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from evaluation.faithfulness import BASELINES, BLUR_SIGMA, Protocol, class_score, faithfulness
+from evaluation.measures.faithfulness import BASELINES, BLUR_SIGMA, Protocol, class_score, faithfulness
 
 MEAN, STD = torch.tensor([0.4, 0.5, 0.6]), torch.tensor([0.2, 0.25, 0.3])
 

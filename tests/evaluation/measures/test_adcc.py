@@ -7,8 +7,8 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from evaluation.adcc import adcc, coherency
-from evaluation.complexity import entropy, mean_activation
+from evaluation.measures.adcc import adcc, coherency
+from evaluation.measures.complexity import entropy, mean_activation
 
 
 def _draw(*shape: int, seed: int = 0) -> Tensor:

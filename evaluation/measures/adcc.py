@@ -6,7 +6,7 @@ Poppi et al., "Revisiting the evaluation of class activation mapping for explain
 import torch
 from torch import Tensor
 
-from evaluation.complexity import mean_activation
+from evaluation.measures.complexity import mean_activation
 
 
 def coherency(maps: Tensor, again: Tensor) -> Tensor:

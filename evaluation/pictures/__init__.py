@@ -1,0 +1,1 @@
+"""What is evaluated on: scenes, or a folder of photographs with labels, boxes or masks."""
