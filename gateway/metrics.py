@@ -14,6 +14,7 @@ from gateway.interceptor import Context, Method
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60)
 _ITEMS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 _BYTES = tuple(4.0**power for power in range(5, 13))  # 1 KiB to 16 MiB
+_SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1)
 _METHOD_LABELS = ("grpc_type", "grpc_service", "grpc_method")
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -46,6 +47,12 @@ class Metrics:
             ("stage", "model", "task", "method"),
             _SECONDS,
         )
+        self._faithfulness = self._histogram(
+            "camserve_faithfulness_ratio",
+            "How good maps were, by the figures of Faithfulness as shares of 1.",
+            ("figure", "model", "task", "method"),
+            _SHARES,
+        )
         self._image_bytes = self._histogram("camserve_image_bytes", "Bytes of admitted images.", ("model",), _BYTES)
         self._depth = self._gauge("camserve_queue_depth", "Requests that wait for a worker.", ("model",))
         self._in_flight = self._gauge("camserve_in_flight", "Runs of a model under way.", ("model",))
@@ -70,6 +77,11 @@ class Metrics:
         """Records where the time of one answered request went, in seconds by stage."""
         for stage, value in seconds.items():
             self._stages.labels(stage, model, task, method).observe(value)
+
+    def observe_faithfulness(self, model: str, task: str, method: str, shares: Mapping[str, float]) -> None:
+        """Records how good one map was, in shares of 1 by figure."""
+        for figure, value in shares.items():
+            self._faithfulness.labels(figure, model, task, method).observe(value)
 
     @asynccontextmanager
     async def scope(self, method: Method, context: Context) -> AsyncIterator[None]:

@@ -1,6 +1,7 @@
 """The servicer of ``camserve.v1.ExplanationService``."""
 
 import asyncio
+import math
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -136,6 +137,10 @@ class ExplanationService(explanation_pb2_grpc.ExplanationServiceServicer):
             await asyncio.get_running_loop().run_in_executor(self._render_pool, renderer.render, response, forms)
             _set(response.timing.render, time.monotonic() - start)
         self._finish(response, request.request_id, admitted, answer, arrival)
+        for explanation in response.explanations:
+            if explanation.HasField("faithfulness"):
+                shares = _shares(explanation.faithfulness)
+                self._metrics.observe_faithfulness(response.model, admitted.card.task, admitted.method, shares)
         return response
 
     async def _answer(
@@ -186,6 +191,19 @@ def _stages(timing: pb.Timing) -> Mapping[str, float]:
     return {
         field.name: value.ToNanoseconds() / 1e9 for field, value in timing.ListFields() if field.name != "pack_size"
     }
+
+
+def _shares(figures: pb.Faithfulness) -> Mapping[str, float]:
+    """Figures as shares of 1, by name; without those that are not numbers."""
+    shares = {
+        "average_drop": figures.average_drop / 100,
+        "average_gain": figures.average_gain / 100,
+        "increase": float(figures.increase),
+        "insertion_auc": figures.insertion_auc,
+        "deletion_auc": figures.deletion_auc,
+        "unseen_share": figures.unseen_share,
+    }
+    return {name: value for name, value in shares.items() if not math.isnan(value)}
 
 
 def _set(duration: Duration, seconds: float) -> None:

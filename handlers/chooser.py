@@ -7,6 +7,7 @@ from torch import nn
 
 from camserve.v1 import explanation_pb2 as pb
 from handlers.explainer import Answer, Explainer, Job
+from handlers.faithfulness import class_probabilities
 from handlers.language import Text, Tokenizer
 from handlers.messages import answer_predictions, resolved_answer
 from handlers.network import labels_of
@@ -38,7 +39,16 @@ class Chooser(Explainer[AskedAnswer]):
         labels = labels_of(recipe, network)
         self._index_of = {label.casefold(): index for index, label in enumerate(labels)}
         texts = {"question": tokenizer.read(recipe.name).tokens}
-        super().__init__(recipe, network, device, targets=[Rank(0)], labels=labels, texts=texts, pad=tokenizer.pad)
+        super().__init__(
+            recipe,
+            network,
+            device,
+            targets=[Rank(0)],
+            labels=labels,
+            texts=texts,
+            pad=tokenizer.pad,
+            probabilities=class_probabilities,
+        )
         (answers,) = self.runner.outputs([Row(torch.zeros(3, *recipe.preprocessing.size), texts=texts)])
         if len(answers) != len(labels):
             raise RecipeError(f"labels: there are {len(labels)}, but the network chooses among {len(answers)} answers")

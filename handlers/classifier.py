@@ -7,6 +7,7 @@ import torch
 
 from camserve.v1 import explanation_pb2 as pb
 from handlers.explainer import Answer, Explainer, Job
+from handlers.faithfulness import class_probabilities
 from handlers.messages import class_predictions
 from handlers.network import labels_of, load_network
 from handlers.rows import Explaining, Row
@@ -36,7 +37,7 @@ class Classifier(Explainer[Target]):
                 f"labels: there are {len(labels)}, but the network gives {list(logits.shape)} for one image"
             )
         self._index_of = {label.casefold(): index for index, label in enumerate(labels)}
-        super().__init__(recipe, network, device, targets=[Rank(0)], labels=labels)
+        super().__init__(recipe, network, device, targets=[Rank(0)], labels=labels, probabilities=class_probabilities)
 
     def asked(self, request: pb.ExplainRequest) -> list[Target]:
         """The classes; the top one if none is named."""

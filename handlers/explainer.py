@@ -18,11 +18,13 @@ from camserve.image import ImageLimits
 from camserve.v1 import explanation_pb2 as pb
 from camserve.worker.v1 import worker_pb2 as wire
 from handlers.card import card
+from handlers.faithfulness import Probabilities, measure_by
 from handlers.messages import duration, heatmap, map_warning, warning
 from handlers.pack import Servable
 from handlers.preprocessing import Picture, prepare
 from handlers.progress import Reporter
-from handlers.rows import Explained, Explaining, Row, Runner, anytime
+from handlers.reasons import Reasons
+from handlers.rows import Explained, Explaining, Row, Runner
 from model_store.recipe import Recipe
 from saliency.choice import last_spatial, spatial_layers
 from saliency.targets import Target
@@ -66,10 +68,10 @@ class Job(Generic[AskedT]):
     def group(self) -> Hashable:
         """Jobs that explain alike run together, and so do those that predict.
 
-        A method that can be cut short is so for all at once. So that one in a hurry does not take others along, what is
-        left to them is of the same power of two.
+        What has to end in time ends for all at once. So that one in a hurry does not take others along, what is left to
+        them is of the same power of two.
         """
-        return self.how, frexp(self.left)[1] if self.how is not None and anytime(self.how.method) else None
+        return self.how, frexp(self.left)[1] if self.how is not None and self.how.bounded else None
 
 
 Answer = tuple[list[pb.Prediction], list[pb.Explanation]]
@@ -89,6 +91,7 @@ class Explainer(Servable[Job[AskedT]], Generic[AskedT]):
         labels: Sequence[str] = (),
         texts: Mapping[str, Sequence[int]] | None = None,
         pad: int = 0,
+        probabilities: Probabilities | None = None,
     ) -> None:
         """Explains once for itself, so that the first caller does not wait for it.
 
@@ -100,11 +103,14 @@ class Explainer(Servable[Job[AskedT]], Generic[AskedT]):
             labels: of its classes or answers.
             texts: an example of the token ids that the network takes with an image, by the name of its input.
             pad: the token that fills up texts.
+            probabilities: of targets; None: it gives none, and its maps cannot be measured.
         """
         normalisation = recipe.preprocessing
         black = [-mean / std for mean, std in zip(normalisation.mean, normalisation.std, strict=True)]
         self.recipe, self.labels, self.device = recipe, tuple(labels), device
-        self.runner = Runner(network, device, black, pad)
+        self._reasons = Reasons(recipe)
+        self.runner = Runner(network, device, black, pad, self._reasons.layers)
+        self._probabilities = probabilities
         self.limits = ImageLimits(
             max_pixels=recipe.limits.max_image_pixels,
             min_side=recipe.limits.min_image_side,
@@ -118,6 +124,7 @@ class Explainer(Servable[Job[AskedT]], Generic[AskedT]):
             layers = recipe.explanation.layers or (last_spatial(network, inputs).name,)
         self.defaults = Explaining(recipe.explanation.method, layers)
         self.explained(self.defaults, [example])
+        self._reasons.check(self.runner, example)
         self.methods = [method for method in saliency.methods() if self._suits(method, example)]
 
     @abstractmethod
@@ -167,11 +174,12 @@ class Explainer(Servable[Job[AskedT]], Generic[AskedT]):
         how = jobs[0].how
         if how is not None:
             until = min(job.arrival + job.left for job in jobs)
+            silence = _SILENCE * self.recipe.worker.response_timeout_s
             if reporter is None:
-                silence = _SILENCE * self.recipe.worker.response_timeout_s
                 how = replace(how, until=min(until, jobs[0].arrival + silence))
             else:
-                how = replace(how, until=until, watcher=partial(reporter.report, box=jobs[0].picture.box))
+                watcher = partial(reporter.report, box=jobs[0].picture.box)
+                how = replace(how, until=until, silence=silence, watcher=watcher)
             answers = list(self.explain(how, jobs))
             spent = duration(time.perf_counter() - start)
             return [
@@ -239,6 +247,8 @@ class Explainer(Servable[Job[AskedT]], Generic[AskedT]):
             score=explained.scores[place],
             heatmap=heatmap(explained.maps[place], picture.box),
             tokens=tokens,
+            faithfulness=explained.faithfulness[place] if explained.faithfulness else None,
+            reasons=self._reasons.of(explained, place),
             method=explained.method,
             layers=explained.layers,
             steps_done=explained.steps_done[place] if explained.steps_done else None,
@@ -263,6 +273,7 @@ class Explainer(Servable[Job[AskedT]], Generic[AskedT]):
             tuple(request.layers) or (self.defaults.layers if method.reads is saliency.Reads.LAST else ()),
             tuple((option.name, _plain(value)) for option, value in request.options.ListFields()),
             words=any(target.caption.per_token for target in request.targets),
+            probabilities=measure_by(self._probabilities) if request.faithfulness else None,
         )
 
     def _picture(self, image: bytes) -> tuple[Picture, float]:
@@ -277,6 +288,7 @@ class Explainer(Servable[Job[AskedT]], Generic[AskedT]):
             pb.WARNING_CODE_SANITY_FAILING_METHOD: method.sanity_failing,
             pb.WARNING_CODE_RANDOM_WEIGHTS: self.recipe.weights.random,
             pb.WARNING_CODE_UNKNOWN_WORDS: bool(unknown),
+            pb.WARNING_CODE_NOT_MEASURED: explained.faithfulness[place : place + 1] == (None,),
         }
         found = [map_warning(kind) for kind in explained.warnings[place]]
         return found + [warning(code, ", ".join(unknown)) for code, holds in beware.items() if holds]

@@ -29,6 +29,7 @@ _MESSAGES = {
         "the method fails sanity checks: its maps look alike whatever the model has learned"
     ),
     pb.WARNING_CODE_RANDOM_WEIGHTS: "the model's weights are random, so its predictions and maps mean nothing",
+    pb.WARNING_CODE_NOT_MEASURED: "there was no time left to measure the map; allow more, or explain fewer targets",
     pb.WARNING_CODE_UNKNOWN_WORDS: "the model does not know all words, and takes these for one unknown word: {}",
 }
 

@@ -1,7 +1,7 @@
 """Rows: images with their texts and targets, explained together in runs of bounded size."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 import saliency
+from camserve.v1 import explanation_pb2 as pb
+from handlers.faithfulness import Probabilities, measured
 from handlers.progress import Stand
 from saliency.capture import Inputs, call, scores_of
 from saliency.targets import Target
@@ -17,6 +19,7 @@ from saliency.targets import Target
 MAPS = 128
 """Most maps of one run, rows times targets: what bounds its memory."""
 
+_MEASURING = 0.5  # share of the time left that is kept for measuring
 _SHORTEST = 8
 _LEAST = 0.001  # seconds: a budget of 0 would be no bound
 
@@ -31,7 +34,9 @@ class Explaining:
         options: names and values.
         words: whether captions get a map of each word too. Not the core's, but those that do run apart: they have many
             more targets than the others.
-        until: when a method that knows a budget must have ended, on the clock of ``time.monotonic``.
+        probabilities: of the targets, by which their maps are measured; None: they are not.
+        until: when a method that knows a budget, and measuring, must have ended, on the clock of ``time.monotonic``.
+        silence: seconds that measuring may take at most, as nothing is said in them.
         watcher: is told of each step, and returns True to end the method. The rows are then of one request.
     """
 
@@ -39,8 +44,15 @@ class Explaining:
     layers: tuple[str, ...] = ()
     options: tuple[tuple[str, Any], ...] = ()
     words: bool = False
+    probabilities: Probabilities | None = None
     until: float = float("inf")
+    silence: float = float("inf")
     watcher: Callable[[Stand], bool] | None = None
+
+    @property
+    def bounded(self) -> bool:
+        """Whether time bounds what is done, as it does methods that can be cut short, and measuring."""
+        return self.probabilities is not None or anytime(self.method)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +64,7 @@ class Row:
         targets: of the network's output for this row.
         texts: token ids by the name of the network's input; all rows have the same names.
         counter: whether to show what speaks against the targets.
-        places: of the first targets among those of the request; watchers see no others.
+        places: of the first targets among those of the request; no others are watched or measured.
     """
 
     image: Tensor
@@ -76,6 +88,8 @@ class Explained:
         steps_done: of each target, of an iterative method.
         method: id of the method.
         layers: those that were read.
+        contributions: ``[K, C]`` float32, of each channel to the targets, by the name of a layer with named channels.
+        faithfulness: of each target of the request, if it was to be measured; None where time was up.
     """
 
     maps: Tensor
@@ -87,6 +101,8 @@ class Explained:
     steps_done: tuple[int, ...] | None
     method: str
     layers: tuple[str, ...]
+    contributions: Mapping[str, Tensor] = field(default_factory=dict)
+    faithfulness: tuple[pb.Faithfulness | None, ...] = ()
 
 
 class Runner:
@@ -96,7 +112,14 @@ class Runner:
         network: what is explained.
     """
 
-    def __init__(self, network: nn.Module, device: torch.device, black: Sequence[float], pad: int = 0) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        device: torch.device,
+        black: Sequence[float],
+        pad: int = 0,
+        named: Collection[str] = (),
+    ) -> None:
         """Takes a network on its device.
 
         Args:
@@ -104,8 +127,9 @@ class Runner:
             device: where it is.
             black: a black pixel as it takes it.
             pad: the token that fills up rows.
+            named: layers with named channels.
         """
-        self.network, self._device, self._black, self._pad = network, device, black, pad
+        self.network, self._device, self._black, self._pad, self._named = network, device, black, pad, named
 
     def inputs(self, rows: Sequence[Row]) -> Inputs:
         """Rows as the network takes them."""
@@ -132,7 +156,8 @@ class Runner:
         # Every row of a run has the same number of targets; the fillers' maps are dropped.
         count = max(len(row.targets) for row in rows)
         parts = [rows] if how.watcher else _parts(rows, count)  # a watcher sees all targets at every step
-        return [explained for part in parts for explained in self._explain(how, part, count)]
+        found = [explained for part in parts for explained in self._explain(how, part, count)]
+        return [self._measured(how, row, explained) for row, explained in zip(rows, found, strict=True)]
 
     def _explain(self, how: Explaining, rows: Sequence[Row], count: int) -> Iterator[Explained]:
         targets = [[*row.targets, *[row.targets[-1]] * (count - len(row.targets))] for row in rows]
@@ -144,10 +169,12 @@ class Runner:
             list(how.layers) or None,
             black=self._black,
             progress=None if how.watcher is None else partial(_show, how.watcher, rows),
+            contributions=self._named,
             **_in_time(how),
         )
         maps, scores, outputs = found.maps.cpu(), found.scores.tolist(), found.outputs.float().cpu()
         steps = None if found.steps_done is None else found.steps_done.tolist()
+        contributions = {layer: values.cpu() for layer, values in found.contributions.items()}
         warnings: dict[tuple[int, int], list[saliency.WarningKind]] = {}
         for warning in found.warnings:
             warnings.setdefault((warning.image, warning.target), []).append(warning.kind)
@@ -163,14 +190,36 @@ class Runner:
                 steps_done=None if steps is None else tuple(steps[place][:own]),
                 method=found.method,
                 layers=found.layers,
+                contributions={layer: values[place, :own] for layer, values in contributions.items()},
             )
+
+    def _measured(self, how: Explaining, row: Row, explained: Explained) -> Explained:
+        if how.probabilities is None:
+            return explained
+        count = len(row.places)
+        figures: Sequence[pb.Faithfulness | None]
+        try:
+            figures = measured(
+                self.network,
+                self.inputs([row]),
+                explained.targets[:count],
+                explained.maps[:count],
+                probabilities=how.probabilities,
+                counter=row.counter,
+                black=self._black,
+                until=min(how.until, monotonic() + how.silence),
+            )
+        except TimeoutError:
+            figures = [None] * count
+        return replace(explained, faithfulness=tuple(figures))
 
 
 def _in_time(how: Explaining) -> dict[str, Any]:
     """The options, with no more budget than time."""
     options = dict(how.options)
     if how.until < float("inf") and anytime(how.method):
-        left = max(how.until - monotonic(), _LEAST)
+        share = 1.0 if how.probabilities is None else 1 - _MEASURING
+        left = max(share * (how.until - monotonic()), _LEAST)
         options["budget"] = min(options.get("budget") or left, left)
     return options
 

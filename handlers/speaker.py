@@ -11,7 +11,7 @@ from camserve.errors import FailedPreconditionError
 from handlers.explainer import AskedT, Explainer
 from handlers.language import Text, Tokenizer
 from handlers.rows import Row
-from handlers.tokens import Span, TokenScores
+from handlers.tokens import Span, TokenScores, text_probabilities
 from model_store.recipe import Recipe
 
 LONGEST = 32
@@ -54,6 +54,7 @@ class Speaker(Explainer[AskedT]):
             targets=[Span(0, len(example))],
             texts=dict.fromkeys((*given, "tokens"), example),
             pad=tokenizer.pad,
+            probabilities=text_probabilities,
         )
 
     def say(self, rows: Sequence[Row]) -> list[Said]:

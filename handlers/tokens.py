@@ -102,3 +102,12 @@ class Span:
     def __call__(self, output: Tensor) -> Tensor:
         """Takes one text's tokens' log-probabilities ``[T, 1]``."""
         return output[self.start : self.stop].sum()
+
+
+def text_probabilities(outputs: Tensor, spans: Sequence[Span]) -> Tensor:
+    """The geometric mean of the tokens' probabilities in each text, ``[R]``, given their logarithms ``[R, T, 1]``.
+
+    It stays comparable between texts; their own probability falls with every token.
+    """
+    means = [own[span.start : span.stop].mean() for own, span in zip(outputs, spans, strict=True)]
+    return torch.stack(means).exp()

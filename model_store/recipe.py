@@ -1,5 +1,6 @@
 """Recipes: what a servable model is made of, read from the ``recipe.yaml`` of its folder."""
 
+import hashlib
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from model_store.sections import (
     Preprocessing,
     Section,
     Source,
+    Units,
     Version,
     Weights,
     Worker,
@@ -49,6 +51,8 @@ class Recipe(Section):
         labels_file: UTF-8 text, a label a line, in the folder.
         vocabulary: UTF-8 text, a word a line, in the folder: what a captioner or answerer of ``source.python`` reads
             and writes, in the order of its token ids; see :class:`model_store.words.Words`.
+        units: channels that have names, as given or as read from ``units_file``; None: they have none.
+        units_file: YAML in the folder, as ``python -m evaluation.dissection`` writes it.
         preprocessing: from image to input.
         explanation: the defaults of an explanation.
         limits: bounds on requests.
@@ -65,6 +69,8 @@ class Recipe(Section):
     labels: Labels | None = None
     labels_file: FilePath | None = None
     vocabulary: FilePath | None = None
+    units: Units | None = None
+    units_file: FilePath | None = None
     preprocessing: Preprocessing
     explanation: Explanation = Explanation()
     limits: Limits = Limits()
@@ -97,28 +103,33 @@ class Recipe(Section):
             "weights.file": self.weights.file,
             "labels_file": self.labels_file,
             "vocabulary": self.vocabulary,
+            "units_file": self.units_file,
         }
         if transformers:
             named |= {f"source.transformers.files[{i}]": file for i, file in enumerate(transformers.files)}
         return {key: file for key, file in named.items() if file}
 
 
-def load_recipe(path: Path) -> Recipe:
+def load_recipe(path: Path, *, units: bool = True) -> Recipe:
     """Reads and checks a recipe and the presence of the files it names.
 
     Args:
         path: a model's folder, or the recipe in it.
+        units: whether ``units_file`` is read; what is to write it does without.
 
     Raises:
         RecipeError: with every fault that was found.
     """
     file = path / RECIPE_FILE if path.is_dir() else path
-    data = _read(file)
+    data = dict(_read(file))
+    if not units:
+        data.pop("units_file", None)
     try:
         recipe = Recipe.model_validate(data)
         problems = _file_problems(recipe, file.parent)
-        if recipe.labels_file and not problems:
-            recipe = Recipe.model_validate({**data, "labels": read_lines(file.parent / recipe.labels_file)})
+        if not problems:
+            recipe = Recipe.model_validate({**data, **_contents(recipe, file.parent)})
+            problems = _units_problems(recipe, file.parent)
     except ValidationError as error:
         problems = [_describe(fault) for fault in error.errors()]
     if problems:
@@ -147,13 +158,23 @@ def read_lines(file: Path) -> list[str]:
     return [line.strip() for line in _text(file).splitlines() if line.strip()]
 
 
+def _contents(recipe: Recipe, folder: Path) -> Mapping[str, object]:
+    """What the recipe leaves to files: its labels, and the names of units."""
+    found: dict[str, object] = {}
+    if recipe.labels_file:
+        found["labels"] = read_lines(folder / recipe.labels_file)
+    if recipe.units_file:
+        found["units"] = _read(folder / recipe.units_file)
+    return found
+
+
 def _read(file: Path) -> Mapping[str, object]:
     try:
         data = yaml.safe_load(_text(file))
     except yaml.YAMLError as error:
         raise RecipeError(f"{file}: not readable as YAML: {' '.join(str(error).split())}") from error
     if not isinstance(data, dict):
-        raise RecipeError(f"{file}: must be a mapping of keys such as name, version and task")
+        raise RecipeError(f"{file}: must be a mapping of keys, such as name and version in a {RECIPE_FILE}")
     return data
 
 
@@ -170,6 +191,8 @@ def _file_problems(recipe: Recipe, folder: Path) -> list[str]:
     problems = []
     if recipe.labels and recipe.labels_file:
         problems.append("labels: give labels or labels_file, not both")
+    if recipe.units and recipe.units_file:
+        problems.append("units: give units or units_file, not both")
     for key, name in recipe.named_files.items():
         file = folder / name
         if not file.is_file():
@@ -181,6 +204,19 @@ def _file_problems(recipe: Recipe, folder: Path) -> list[str]:
         if fault:
             problems.append(f"weights.file: {recipe.weights.file} {fault}")
     return problems
+
+
+def _units_problems(recipe: Recipe, folder: Path) -> list[str]:
+    """Names of units say nothing of other weights than those they were found in."""
+    if recipe.units is None or recipe.units.weights is None:
+        return []
+    file = recipe.weights.file
+    if file and hashlib.sha256((folder / file).read_bytes()).hexdigest() == recipe.units.weights:
+        return []
+    return [
+        "units: they were found in other weights than the model's; find them again with"
+        f" `python -m evaluation.dissection --model {folder}`"
+    ]
 
 
 def _weights_fault(file: Path) -> str | None:

@@ -34,6 +34,7 @@ FilePath = Annotated[str, AfterValidator(_inside)]
 _Side = Annotated[int, Field(ge=16, le=4096)]
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Section(BaseModel):
@@ -164,6 +165,30 @@ class Explanation(Section):
 
     method: _MethodId = "grad-cam"
     layers: Annotated[tuple[Line, ...], AfterValidator(_unique)] = ()
+
+
+class Unit(Section):
+    """A channel of a layer that looks for something.
+
+    Attributes:
+        name: of what it looks for, such as ``red``.
+        iou: how well it finds it: intersection over union of where the unit is on and where the thing is, 0 to 1.
+    """
+
+    name: Line
+    iou: Annotated[float, Field(ge=0, le=1)]
+
+
+class Units(Section):
+    """Channels that have names, as ``python -m evaluation.dissection`` finds them.
+
+    Attributes:
+        weights: SHA-256 of the file of weights that they were found in; None: of a model without such a file.
+        layers: by dotted name of the layer, and index of the channel in it.
+    """
+
+    weights: _Digest | None = None
+    layers: dict[Line, dict[Annotated[int, Field(ge=0)], Unit]]
 
 
 class Limits(Section):

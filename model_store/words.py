@@ -22,15 +22,18 @@ class Words:
 
     Args:
         words: in the order of their ids, lower-case; the four special tokens come before them.
+
+    Attributes:
+        table: every token by its id.
     """
 
     def __init__(self, words: Sequence[str]) -> None:
-        self._words = (*_SPECIAL, *words)
-        self._ids = {word: index for index, word in enumerate(self._words)}
+        self.table: Final = (*_SPECIAL, *words)
+        self._ids = {word: index for index, word in enumerate(self.table)}
 
     def __len__(self) -> int:
         """The number of ids, the special ones included."""
-        return len(self._words)
+        return len(self.table)
 
     def split(self, text: str) -> list[str]:
         """The words of a text, in lower case."""
@@ -42,4 +45,4 @@ class Words:
 
     def decode(self, ids: Iterable[int]) -> list[str]:
         """The words of ids; special ones are left out."""
-        return [self._words[index] for index in ids if index >= len(_SPECIAL)]
+        return [self.table[index] for index in ids if index >= len(_SPECIAL)]

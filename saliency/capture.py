@@ -5,7 +5,7 @@ are never touched; only what comes after (the head) is differentiated, and only 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -32,6 +32,7 @@ class Pass:
     outputs: Tensor
     layers: tuple[Layer, ...]
     taps: tuple[Tensor, ...]
+    _known: dict[Callable[[Tensor], Tensor], tuple[Tensor, ...]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def activations(self) -> tuple[Tensor, ...]:
@@ -40,6 +41,8 @@ class Pass:
 
     def gradients(self, score: Callable[[Tensor], Tensor]) -> tuple[Tensor, ...]:
         """Gradients of scores with respect to each layer's output, from one batched backward through the head.
+
+        They are remembered: asking again for the same scores costs nothing.
 
         Args:
             score: from ``outputs`` to scores ``[B, K]``, of which row b depends on image b alone.
@@ -50,8 +53,10 @@ class Pass:
         Raises:
             LayerError: a layer's output does not reach the scores.
         """
-        stacked = self._stacked(score)
-        return tuple(_per_image(layer, gradient) for layer, gradient in zip(self.layers, stacked, strict=True))
+        if score not in self._known:
+            pairs = zip(self.layers, self._stacked(score), strict=True)
+            self._known[score] = tuple(_per_image(layer, gradient) for layer, gradient in pairs)
+        return self._known[score]
 
     def curvatures(self, score: Callable[[Tensor], Tensor]) -> tuple[Tensor, ...]:
         """Hessians of scores with respect to each layer's output, times that output: ``(∂²y/∂A²) A``.

@@ -1,6 +1,6 @@
 """The one entry: images, targets and a method in, an explanation out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 import saliency.families  # noqa: F401  (registers the methods)
 from saliency.capture import Inputs
+from saliency.contributions import contributions as contributions_of
 from saliency.explanation import Explanation, MapWarning, WarningKind
 from saliency.layers import LayersLike
 from saliency.maps import settle
@@ -28,6 +29,7 @@ def explain(
     *,
     black: Sequence[float] | None = None,
     progress: Watcher | None = None,
+    contributions: Collection[str] = (),
     **options: Any,
 ) -> Explanation:
     """Explains a model's scores for a batch of images.
@@ -45,6 +47,8 @@ def explain(
         black: what a black pixel is to the model, one value per channel: ``-mean / std`` of its normalisation. Methods
             that look at the image through a mask need it to darken pixels; None if it is not known.
         progress: is told of each step of an iterative method, and may end it; see :mod:`saliency.progress`.
+        contributions: names of layers; of those that the method reads, each channel's contribution to the scores is
+            told too. See :mod:`saliency.contributions` for what it means and costs.
         **options: the method's own knobs.
 
     Returns:
@@ -73,9 +77,11 @@ def explain(
         inputs = plain(images)
         chosen = how.layers(model, layers, inputs)
         watcher = None if progress is None else partial(_show, progress, single=wanted.single, clip=how.clip)
-        evidence = how.explain(Problem(model, inputs, wanted, chosen, _per_channel(black, inputs), watcher))
+        problem = Problem(model, inputs, wanted, chosen, _per_channel(black, inputs), watcher)
+        evidence = how.explain(problem)
         maps, warnings = settle(evidence.maps, clip=how.clip)
         scores = evidence.targets.score(evidence.outputs).float()
+        shares = contributions_of(problem, evidence, contributions)
     single = wanted.single
     return Explanation(
         maps=_shaped(maps, single),
@@ -86,6 +92,7 @@ def explain(
         method=how.id,
         warnings=warnings + _cut_short(evidence),
         steps_done=_shaped(evidence.steps_done, single),
+        contributions={name: _shaped(values, single) for name, values in shares.items()},
     )
 
 

@@ -1,6 +1,7 @@
 """What an explanation is made of."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
 from torch import Tensor
@@ -50,6 +51,8 @@ class Explanation:
         method: id of the method.
         warnings: what to beware of.
         steps_done: ``[B]`` or ``[B, K]`` int64, the steps that an iterative method did; None for others.
+        contributions: ``[B, C]`` or ``[B, K, C]`` float32, how much each channel contributed to the targets' scores, by
+            the names of those layers for which it was asked; see :mod:`saliency.contributions`.
     """
 
     maps: Tensor
@@ -60,3 +63,4 @@ class Explanation:
     method: str
     warnings: tuple[MapWarning, ...]
     steps_done: Tensor | None = None
+    contributions: Mapping[str, Tensor] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 
 from torch import Tensor, nn
 
-from saliency.capture import Inputs
+from saliency.capture import Inputs, Pass
 from saliency.choice import resolve, stages
 from saliency.layers import Layer, LayersLike
 from saliency.progress import Watcher
@@ -138,6 +138,7 @@ class Evidence:
         targets: the resolved targets.
         steps_done: ``[B, K]`` int64, of an iterative method.
         cut_short: ``[B, K]`` bool, whether the budget ended it; None if that cannot be.
+        run: the forward of the undisturbed images with the head's graph, if there was one.
     """
 
     maps: Tensor
@@ -145,6 +146,7 @@ class Evidence:
     targets: Targets
     steps_done: Tensor | None = None
     cut_short: Tensor | None = None
+    run: Pass | None = None
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ examples:
   camserve explain photo.jpg --method opti-cam --option steps=200 --progress --out overlay.png
   camserve explain photo.jpg --class circle --class star --out overlay.png
       writes overlay-circle.png and overlay-star.png
+  camserve explain photo.jpg --method score-cam --faithfulness
   camserve explain photo.jpg --caption "a small red circle" --per-token --out words.png
   camserve explain photo.jpg --question "what colour is the circle?" --answer red --out overlay.png
   camserve predict photo.jpg --model scenes-captioner
@@ -114,6 +115,7 @@ def _add_explain_options(explain: argparse.ArgumentParser) -> None:
         default="support",
         help="what speaks for it, or against it",
     )
+    explain.add_argument("--faithfulness", action="store_true", help="also measure how good each map is")
     explain.add_argument(
         "--out",
         type=_picture_path,

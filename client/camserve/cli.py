@@ -81,6 +81,7 @@ def _explain(client: ExplanationClient, arguments: argparse.Namespace) -> None:
         layers=arguments.layer,
         polarity=arguments.polarity,
         options=dict(arguments.options),
+        faithfulness=arguments.faithfulness,
     )
     paths = _overlay_paths(arguments.out, result.explanations) if arguments.out else []
     for path, explanation in zip(paths, result.explanations, strict=False):

@@ -86,7 +86,7 @@ class ExplanationClient:
             polarity: ``support`` for what speaks for the target, ``counter`` for what speaks against it.
             options: knobs of the method by name, such as ``{"steps": 50}``; ``budget`` is in seconds or a timedelta.
             renderings: further forms of each map, made by the server: names, or what ``rendering_request`` returns.
-            faithfulness: also measure each map.
+            faithfulness: also measure how good each map is, with tens of further forwards of the model.
             request_id: an id of your own for logs, at most 128 printable ASCII characters.
             timeout: seconds that the call may take, retries included; None: the client's.
 

@@ -31,7 +31,10 @@ class TokenMap:
 
 @dataclass(frozen=True)
 class Reason:
-    """A named unit of the explained layer; its contribution is above 0 if it spoke for the target."""
+    """A named unit of the explained layer; its contribution is above 0 if it spoke for what the map shows.
+
+    That is the target, or what speaks against it if the polarity is ``counter``; see ``camserve.v1.Reason``.
+    """
 
     name: str
     unit: int
@@ -49,7 +52,19 @@ class MapWarning:
 
 @dataclass(frozen=True)
 class Faithfulness:
-    """How good a map is; see ``camserve.v1.Faithfulness`` for units and ranges."""
+    """How good a map is, by what the target's probability does as the map decides which pixels are seen.
+
+    ``camserve.v1.Faithfulness`` says how each is measured.
+
+    Attributes:
+        average_drop: what the probability loses behind the map, in percent of it; lower is better.
+        average_gain: what it wins behind the map, in percent of what it can win; higher is better.
+        increase: whether it rises behind the map.
+        insertion_auc: area under it as pixels are inserted, the map's strongest first, 0 to 1; higher is better.
+        deletion_auc: area under it as they are deleted, the strongest first, 0 to 1; lower is better.
+        unseen_share: share of the map on pixels that the model cannot see, 0 to 1; not a number if its score has no
+            gradient that would tell.
+    """
 
     average_drop: float
     average_gain: float
@@ -99,8 +114,8 @@ class Explanation:
         layers: dotted names of the layers it read.
         steps_done: steps done of an iterative method; None for others.
         tokens: a map per token, if asked for.
-        faithfulness: how good the map is, if asked for.
-        reasons: named units that spoke for the target and against it, strongest first.
+        faithfulness: how good the map is, if asked for; None, with the warning ``not_measured``, if time was up.
+        reasons: named units that spoke for the target, strongest first, and then those against it, likewise.
         warnings: what to beware of in this map.
         renderings: the further forms asked for, in the order of the request.
         image: the encoded image that was explained.

@@ -3,31 +3,38 @@
 import json
 import re
 from collections.abc import Sequence
+from math import isnan
 from pathlib import Path
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
-from camserve.explanation import Explanation, TokenMap
+from camserve.explanation import Explanation, Faithfulness, TokenMap
 from camserve.heatmap import Heatmap
 from camserve.models import Model
-from camserve.prediction import Prediction
+from camserve.prediction import ExplainedTarget, Prediction
 from camserve.progress import Progress
 from camserve.results import ExplainResult, PredictResult
 
 _EXPLANATION_HEADER = ("target", "probability", "score", "strongest at", "method", "layers")
+_FAITHFULNESS_HEADER = ("target", "drop", "gain", "increase", "insertion", "deletion", "unseen")
 _TOKEN_HEADER = ("word", "log-probability", "strongest at")
 
 
 def explain_text(result: ExplainResult, overlays: Sequence[Path]) -> str:
-    """The prediction, a row for each target and for each of its words, warnings, and where the overlays are."""
+    """The prediction, rows for targets and their words, figures, reasons, warnings, and where the overlays are."""
     table = _table([_EXPLANATION_HEADER, *map(_explanation_row, result.explanations)])
     predicted = ", ".join(map(_prediction_text, result.predictions[:1])) or "nothing of its own"
     lines = [f"{result.model} {result.version} predicts {predicted}", "", table]
+    measured = [_faithfulness_row(each, each.faithfulness) for each in result.explanations if each.faithfulness]
+    if measured:
+        lines += ["", _table([_FAITHFULNESS_HEADER, *measured])]
     for explanation in result.explanations:
         if explanation.tokens:
             lines += ["", _table([_TOKEN_HEADER, *map(_token_row, explanation.tokens)])]
+        if explanation.reasons:
+            lines.append(_reasons_text(explanation))
         lines += [f"warning: {explanation.target.label}: {w.message}" for w in explanation.warnings]
     lines += [f"wrote {path}" for path in overlays]
     return "\n".join(lines)
@@ -108,10 +115,14 @@ def file_name(label: str) -> str:
     return re.sub(r"[^\w.-]+", "-", label).strip("-.")[:60] or "target"
 
 
+def _name(target: ExplainedTarget) -> str:
+    return f"against {target.label}" if target.polarity == "counter" else target.label
+
+
 def _explanation_row(explanation: Explanation) -> Sequence[str]:
     target = explanation.target
     return (
-        f"against {target.label}" if target.polarity == "counter" else target.label,
+        _name(target),
         "" if target.probability is None else f"{target.probability:.4f}",
         _figure(explanation.score),
         _peak(explanation.heatmap),
@@ -120,8 +131,28 @@ def _explanation_row(explanation: Explanation) -> Sequence[str]:
     )
 
 
+def _faithfulness_row(explanation: Explanation, figures: Faithfulness) -> Sequence[str]:
+    return (
+        _name(explanation.target),
+        f"{figures.average_drop:.1f} %",
+        f"{figures.average_gain:.1f} %",
+        "yes" if figures.increase else "no",
+        f"{figures.insertion_auc:.3f}",
+        f"{figures.deletion_auc:.3f}",
+        "unknown" if isnan(figures.unseen_share) else f"{100 * figures.unseen_share:.1f} %",
+    )
+
+
 def _token_row(token: TokenMap) -> Sequence[str]:
     return (token.text, _figure(token.score), _peak(token.heatmap))
+
+
+def _reasons_text(explanation: Explanation) -> str:
+    """The named units that spoke for what the map shows, and those that spoke against it."""
+    texts = {reason: f"{reason.name} ({reason.contribution:+.2g})" for reason in explanation.reasons}
+    favour = ", ".join(text for reason, text in texts.items() if reason.contribution > 0) or "nothing named"
+    against = ", ".join(text for reason, text in texts.items() if reason.contribution < 0) or "nothing named"
+    return f"{_name(explanation.target)} because: {favour}; against: {against}"
 
 
 def _peak(heatmap: Heatmap) -> str:

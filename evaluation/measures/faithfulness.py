@@ -8,18 +8,10 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from saliency.blur import blur
-from saliency.faithfulness import Faithfulness, Score, measure
+from saliency.faithfulness import Faithfulness, Score, blurred, measure
 
 Probabilities = Callable[[Tensor], Tensor]
 """A model or a service: probabilities ``[R, classes]`` of images ``[R, 3, H, W]`` in [0, 1]."""
-
-BLUR_SIGMA: Final = 10 / 224
-"""Standard deviation of the blur, as a share of the shorter side.
-
-Twice that of RISE, which is 5 pixels of 224 and ends after 5 pixels. Behind theirs, the scenes classifier is hardly
-less sure than without; behind this one it guesses.
-"""
 
 
 def _black(images: Tensor, _mean: Tensor) -> Tensor:
@@ -31,8 +23,7 @@ def _mean(images: Tensor, mean: Tensor) -> Tensor:
 
 
 def _blurred(images: Tensor, _mean: Tensor) -> Tensor:
-    sigma = BLUR_SIGMA * min(images.shape[-2:])
-    return blur(images, sigma, round(3 * sigma))
+    return blurred(images)
 
 
 BASELINES: Final[Mapping[str, Callable[[Tensor, Tensor], Tensor]]] = MappingProxyType(

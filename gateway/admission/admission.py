@@ -9,7 +9,6 @@ from camserve.errors import (
     InvalidArgumentError,
     NotFoundError,
     UnavailableError,
-    UnimplementedError,
 )
 from camserve.image import ImageHeader, ImageLimits, read_header
 from camserve.v1 import explanation_pb2 as pb
@@ -74,7 +73,6 @@ class Admission:
                 image.then(lambda header: outputs.volume(request, header, card, self._settings.max_response_bytes)),
             )
         )
-        _refuse_unimplemented(request)
         _refuse_unready(served)
         return Admitted(served, card, method.id)
 
@@ -178,12 +176,6 @@ def _question(value: str, card: Card) -> Faults:
         yield fault(
             "question", "QUESTION_NOT_APPLICABLE", f"is for answerers; the model's task is {card.task}: leave it out"
         )
-
-
-def _refuse_unimplemented(request: pb.ExplainRequest) -> None:
-    if request.faithfulness:
-        text = "faithfulness: this server does not measure maps yet; leave the field unset"
-        raise UnimplementedError(text, "FAITHFULNESS_UNIMPLEMENTED", field="faithfulness")
 
 
 def _refuse_unready(served: ServedModel) -> None:

@@ -1,18 +1,26 @@
-"""The scenes question answerer: an encoder and a question LSTM, fused by multiplication at every place.
+"""The scenes question answerer: an encoder and a question LSTM, fused by multiplication and by a glance.
 
 In the manner of the "deeper LSTM Q + norm I" model of Antol et al., "VQA" (2015): a two-layer LSTM reads the question,
 and question and image meet in an element-wise product; here before the pooling, not after it, and without normalising
-the image's features, which batch norm has done.
+the image's features, which batch norm has done. That answers how many and whether. What something is, its colour or its
+shape, is read at one place, which the question finds; so the map of such an answer shows where its evidence lies.
 """
+
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 
-from model_store.scenes.encoder import FEATURES, Encoder, places
-from model_store.scenes.vocabulary import ANSWERS, QUESTION_WORDS
+from model_store.scenes.encoder import FEATURES, PLACE, Encoder, places
+from model_store.scenes.glance import glance
+from model_store.scenes.vocabulary import ANSWERS, COLOURS, QUESTION_WORDS, SHAPES
 from model_store.words import PAD, Words
 
+NAMES: Final = (*COLOURS, *SHAPES)
+"""The answers that name what is seen at one place: the last ones of `ANSWERS`."""
+
 _EMBEDDING, _HIDDEN, _FUSED = 64, 192, 128
+_GLANCES = 2
 
 
 class ScenesAnswerer(nn.Module):
@@ -23,12 +31,15 @@ class ScenesAnswerer(nn.Module):
         self.encoder = Encoder()
         self.embedding = nn.Embedding(len(Words(QUESTION_WORDS)), _EMBEDDING)
         self.reader = nn.LSTM(_EMBEDDING, _HIDDEN, num_layers=2, batch_first=True)
-        self.from_question = nn.Linear(2 * _HIDDEN, 2 * _FUSED)
-        self.content = nn.Linear(FEATURES, 2 * _FUSED)
-        self.place = nn.Linear(2, 2 * _FUSED, bias=False)
-        self.join = nn.Linear(2 * _FUSED, _FUSED)
-        self.hidden = nn.Linear(3 * _FUSED, 2 * _FUSED)
-        self.answer = nn.Linear(2 * _FUSED, len(ANSWERS))
+        self.content = nn.Linear(FEATURES, _FUSED, bias=False)
+        self.place = nn.Linear(PLACE, _FUSED, bias=False)
+        self.queries = nn.Linear(2 * _HIDDEN, _GLANCES * _FUSED)
+        self.asked = nn.Linear(2 * _HIDDEN, (2 + _GLANCES) * _FUSED)
+        self.joined = nn.Linear(_FUSED, _FUSED)
+        self.hidden = nn.Linear((3 + _GLANCES) * _FUSED, 2 * _FUSED)
+        self.judgement = nn.Linear(2 * _FUSED, len(ANSWERS) - len(NAMES))
+        self.names = nn.Linear(_FUSED, len(NAMES), bias=False)
+        self.kind = nn.Linear(2 * _HIDDEN, len(ANSWERS))
 
     def forward(self, images: Tensor, question: Tensor) -> Tensor:
         """Score answers.
@@ -42,14 +53,24 @@ class ScenesAnswerer(nn.Module):
         """
         return self.answers(self.encoder(images), question)
 
+    def names_at(self, features: Tensor) -> Tensor:
+        """The evidence for each colour and shape at each place, `[B, h, w, 20]`, that a glance there would bring."""
+        evidence: Tensor = self.names(self.content(features.movedim(1, 3)))
+        return evidence
+
     def answers(self, features: Tensor, question: Tensor) -> Tensor:
         """Score answers from features `[B, FEATURES, h, w]`, to one question each or to N: `[B * N, T]`."""
-        seen = (self.content(features.flatten(2).transpose(1, 2)) + self.place(places(features))).tanh()
-        asked = self.from_question(self._read(question)).tanh()
+        read = self._read(question)
         several = len(question) // len(features)
-        joined = self.join(seen.repeat_interleave(several, 0) * asked[:, None]).relu()
-        pooled = torch.cat([joined.amax(1), joined.mean(1), asked[:, :_FUSED]], 1)
-        scores: Tensor = self.answer(self.hidden(pooled).relu())
+        content = self.content(features.flatten(2).transpose(1, 2)).repeat_interleave(several, 0)
+        memory = content + self.place(places(features))
+        seen = glance(self.queries(read).unflatten(1, (_GLANCES, -1)), memory, torch.cat([content, memory], 2))
+        named, there = seen[:, 0, :_FUSED], seen[..., _FUSED:]
+        asked = self.asked(read).tanh().unflatten(1, (2 + _GLANCES, -1))
+        joined = self.joined(memory.tanh() * asked[:, :1]).relu()
+        parts = [joined.amax(1), joined.mean(1), asked[:, 1], (there * asked[:, 2:]).flatten(1)]
+        judged = self.judgement(self.hidden(torch.cat(parts, 1)).relu())
+        scores: Tensor = torch.cat([judged, self.names(named)], 1) + self.kind(read)
         return scores
 
     def _read(self, question: Tensor) -> Tensor:

@@ -3,13 +3,14 @@
 In the manner of Xu et al., "Show, Attend and Tell" (2015), with the two stages of Anderson et al., "Bottom-Up and
 Top-Down Attention" (2018): the first LSTM reads the words so far, a first glance finds the place that they speak of,
 the second LSTM remembers these places, and a second glance brings what is at the place of the next word. All that a
-word knows of its object comes by that last glance.
+word knows of the looks of its object comes by that last glance; where it is tells how it lies to the one before.
 """
 
 import torch
 from torch import Tensor, nn
 
-from model_store.scenes.encoder import FEATURES, Encoder, places
+from model_store.scenes.encoder import FEATURES, PLACE, Encoder, places
+from model_store.scenes.glance import glance
 from model_store.scenes.vocabulary import CAPTION_WORDS
 from model_store.words import END, PAD, START, Words
 
@@ -24,13 +25,14 @@ class ScenesCaptioner(nn.Module):
         count = len(Words(CAPTION_WORDS))
         self.encoder = Encoder()
         self.content = nn.Linear(FEATURES, _GLANCE, bias=False)
-        self.place = nn.Linear(2, _GLANCE, bias=False)
+        self.place = nn.Linear(PLACE, _GLANCE, bias=False)
         self.embedding = nn.Embedding(count, _EMBEDDING)
         self.reader = nn.LSTM(_EMBEDDING, _HIDDEN, batch_first=True)
         self.first_query = nn.Linear(_HIDDEN, _GLANCE)
         self.speaker = nn.LSTMCell(_HIDDEN + _GLANCE, _HIDDEN)
-        self.second_query = nn.Linear(_HIDDEN, _GLANCE)
-        self.from_hidden = nn.Linear(_HIDDEN, count)
+        self.second_query = nn.Linear(_HIDDEN + _GLANCE, _GLANCE)
+        self.thought = nn.Linear(_HIDDEN + 2 * _GLANCE, _HIDDEN)
+        self.from_thought = nn.Linear(_HIDDEN, count)
         self.from_glance = nn.Linear(_GLANCE, count, bias=False)
 
     def forward(self, images: Tensor, tokens: Tensor) -> Tensor:
@@ -73,24 +75,20 @@ class ScenesCaptioner(nn.Module):
     def speak(self, features: Tensor, said: Tensor) -> Tensor:
         """Logits `[B, T + 1, words]` for each word after the T words said, the first included."""
         where = self.place(places(features)).expand(len(features), -1, -1)
-        memory = self.content(features.flatten(2).transpose(1, 2)) + where
+        content = self.content(features.flatten(2).transpose(1, 2))
+        memory = content + where
         read, _ = self.reader(self.embedding(nn.functional.pad(said, (1, 0), value=START)))
-        spoken_of = _glance(self.first_query(read), memory, where)
+        spoken_of = glance(self.first_query(read), memory, where)
         state = None
         steps = []
         for step in torch.cat([read, spoken_of], 2).unbind(1):
             state = self.speaker(step, state)
             steps.append(state[0])
-        spoken = torch.stack(steps, 1)
-        seen = _glance(self.second_query(spoken), memory, memory)
-        logits: Tensor = self.from_hidden(spoken) + self.from_glance(seen)
+        spoken = torch.cat([torch.stack(steps, 1), spoken_of], 2)
+        seen, there = glance(self.second_query(spoken), memory, torch.cat([content, where], 2)).chunk(2, 2)
+        thought = self.thought(torch.cat([spoken, there], 2)).relu()
+        logits: Tensor = self.from_thought(thought) + self.from_glance(seen)
         return logits
-
-
-def _glance(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-    """The values `[B, places, GLANCE]` of the places whose keys suit queries `[B, T, GLANCE]`."""
-    weights = torch.softmax(queries @ keys.transpose(1, 2) * _GLANCE**-0.5, 2)
-    return weights @ values
 
 
 def build() -> nn.Module:

@@ -1,5 +1,6 @@
 """What the scenes captioner and answerer see with: the classifier's trunk, and an eye for colour beside it."""
 
+import math
 from typing import cast
 
 import torch
@@ -9,6 +10,9 @@ from model_store.scenes import trunk
 
 FEATURES = 128
 """Channels of the encoder's output."""
+
+PLACE = 10
+"""Numbers that tell a place."""
 
 _COLOUR = 32
 
@@ -44,8 +48,14 @@ class Encoder(nn.Module):
 
 
 def places(features: Tensor) -> Tensor:
-    """Where the cells of a map `[B, C, h, w]` are: x and y from the middle, in widths and heights, `[h * w, 2]`."""
+    """Where the cells of a map `[B, C, h, w]` are, `[h * w, PLACE]`.
+
+    First x and y from the middle, in widths and heights; then waves over them, with which one place can be told from
+    all others by a product.
+    """
     height, width = features.shape[2:]
     rows = (torch.arange(height).to(features) + 0.5) / height - 0.5
     columns = (torch.arange(width).to(features) + 0.5) / width - 0.5
-    return torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1).flatten(0, 1)
+    plain = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1).flatten(0, 1)
+    waves = [wave(math.pi * count * plain) for count in (1, 2) for wave in (torch.sin, torch.cos)]
+    return torch.cat([plain, *waves], 1)

@@ -1,12 +1,13 @@
-"""Train the scenes captioner and the scenes answerer together, from a seed, and report how they do on held-out scenes.
+"""Train the scenes captioner and the scenes answerer, from a seed, and report how they do on held-out scenes.
 
-Run from the root: ``python -m model_store.scenes.train_language``. Takes about half an hour on two idle cores. Both
-learn to look through one encoder, whose trunk begins as the classifier's; each keeps a copy of it.
+Run from the root: ``python -m model_store.scenes.train_language``. Takes about three quarters of an hour on two idle
+cores. First the encoder learns to tell at each place what is there; its trunk begins as the classifier's. Then it stays
+as it is, and both models learn to speak of what it sees; each keeps a copy of it.
 """
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 # One drawing process per core: threads inside each would only get in each other's way. Read when numpy is loaded.
@@ -17,27 +18,40 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
 
 from model_store.scenes import held_out_answers, held_out_captions
-from model_store.scenes.answerer import ScenesAnswerer
+from model_store.scenes.answerer import NAMES, ScenesAnswerer
 from model_store.scenes.captioner import ScenesCaptioner
 from model_store.scenes.dataset import HELD_OUT_SEEDS, TRAINING_SEEDS
-from model_store.scenes.drawing import masks
+from model_store.scenes.encoder import FEATURES, Encoder
 from model_store.scenes.language import Question, ask, describe
-from model_store.scenes.scene import MAX_OBJECTS, Scene
-from model_store.scenes.training import BatchLoss, draw_training_set, fit, scenes_of
+from model_store.scenes.naming import Naming
+from model_store.scenes.scene import Scene
+from model_store.scenes.training import (
+    BATCH,
+    BatchLoss,
+    Progress,
+    Stage,
+    draw_training_set,
+    fit,
+    normalise,
+    picture_stages,
+    scenes_of,
+)
 from model_store.scenes.vocabulary import ANSWERS, CAPTION_WORDS, QUESTION_WORDS
 from model_store.words import END, PAD, Words
 
 STORE = Path(__file__).resolve().parents[1]
 KINDS = ["one-class", "two-class", "general", "two-class", "crowded"]
 ASKED = ["colour", "colour", "shape", "shape", "existence", "existence", "existence", "count", "count", "relation"]
-POOL, DRAWN = 20, 3  # questions drawn for a scene, and those of them that each visit asks
-TRUNK_RATE, HEAD_RATE = 1e-3, 3e-3
+POOL, DRAWN = 20, 2  # questions drawn for a scene, and those of them that each visit asks
+TRUNK_RATE, RATE = 1e-3, 3e-3
+SILENCE_SHARE = 0.1  # of a loss: features, or evidence for words, where there is nothing
 MAX_NORM = 5.0
-EVIDENCE_SHARE, SILENCE_SHARE = 15.0, 0.5  # of the loss; the first is a mean over words of which few are wanted
+NAMING_SHARE = 5.0  # of the models' loss; it is a mean over words of which few are wanted
+UNNAMED = -6.0  # what is added to the evidence for a word: most places are not of its kind
 _QUESTION_STREAM = 7  # of a scene's seed
 
 
@@ -48,19 +62,32 @@ def main() -> None:
     parser.add_argument("--held-out", type=int, default=1_000, help="held-out scenes of each kind")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that draw scenes")
     parser.add_argument("--scenes", type=int, default=36_000, help="training scenes")
-    parser.add_argument("--coarse-epochs", type=int, default=4, help="passes over them at half the resolution")
-    parser.add_argument("--epochs", type=int, default=2, help="passes over them at full resolution, afterwards")
+    parser.add_argument("--coarse-epochs", type=int, default=5, help="the encoder's, at half the resolution")
+    parser.add_argument("--epochs", type=int, default=3, help="the encoder's at full resolution, afterwards")
+    parser.add_argument(
+        "--caption-epochs", type=int, default=12, help="the captioner's, with the encoder as it is then"
+    )
+    parser.add_argument("--answer-epochs", type=int, default=8, help="the answerer's, likewise")
     parser.add_argument("--out", type=Path, default=STORE, help="folder of the models' folders")
     args = parser.parse_args()
 
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(args.seed)
-    captioner, answerer = ScenesCaptioner(), ScenesAnswerer()
-    answerer.encoder = captioner.encoder
+    encoder = Encoder()
     state = load_file(STORE / "scenes-classifier" / "weights.safetensors")
-    captioner.encoder.trunk.load_state_dict({name: state[name] for name in captioner.encoder.trunk.state_dict()})
-    examples = draw_training_set(KINDS, args.scenes, args.workers)
-    train(captioner, answerer, examples.images, args.coarse_epochs, args.epochs)
+    encoder.trunk.load_state_dict({name: state[name] for name in encoder.trunk.state_dict()})
+    images = draw_training_set(KINDS, args.scenes, args.workers).images
+    scenes = scenes_of(KINDS, TRAINING_SEEDS[: args.scenes])
+    train_encoder(encoder, images, scenes, args.coarse_epochs, args.epochs)
+    seen = look(encoder, images)
+    torch.manual_seed(args.seed)
+    captioner = ScenesCaptioner()
+    captioner.encoder.load_state_dict(encoder.state_dict())
+    train_language(captioner, seen, caption_loss(captioner, scenes), args.caption_epochs)
+    torch.manual_seed(args.seed)
+    answerer = ScenesAnswerer()
+    answerer.encoder.load_state_dict(encoder.state_dict())
+    train_language(answerer, seen, answer_loss(answerer, scenes), args.answer_epochs)
     save(captioner, args.out / "scenes-captioner" / "weights.safetensors")
     save(answerer, args.out / "scenes-vqa" / "weights.safetensors")
     seeds = HELD_OUT_SEEDS[: args.held_out]
@@ -79,78 +106,104 @@ def save(model: nn.Module, file: Path) -> None:
     print(f"weights: {file} ({file.stat().st_size / 2**20:.2f} MiB)")
 
 
-def train(
-    captioner: ScenesCaptioner, answerer: ScenesAnswerer, images: NDArray[np.uint8], coarse_epochs: int, epochs: int
+def train_encoder(
+    encoder: Encoder, images: NDArray[np.uint8], scenes: Sequence[Scene], coarse_epochs: int, epochs: int
 ) -> None:
-    """Fit both models in place to captions of the first training scenes, as drawn, and to questions about them."""
-    both = nn.ModuleList([captioner, answerer])
-    heads = [parameter for name, parameter in both.named_parameters() if not name.startswith("0.encoder.trunk.")]
+    """Fit an encoder in place, so that one linear layer can name what it sees at each place."""
+    names = nn.Conv2d(FEATURES, len(Words(CAPTION_WORDS)), 1)
+    both = nn.ModuleList([encoder, names])
+    others = [parameter for name, parameter in both.named_parameters() if not name.startswith("0.trunk.")]
     fit(
         both,
-        images,
-        language_loss(captioner, answerer, scenes_of(KINDS, TRAINING_SEEDS[: len(images)])),
-        coarse_epochs=coarse_epochs,
-        epochs=epochs,
-        groups=[(list(captioner.encoder.trunk.parameters()), TRUNK_RATE), (heads, HEAD_RATE)],
-        max_norm=MAX_NORM,
+        len(images),
+        picture_stages(images, coarse_epochs, epochs),
+        naming_loss(encoder, names, scenes),
+        groups=[(list(encoder.trunk.parameters()), TRUNK_RATE), (others, RATE)],
     )
 
 
-def language_loss(captioner: ScenesCaptioner, answerer: ScenesAnswerer, scenes: Sequence[Scene]) -> BatchLoss:
-    """The loss of saying what the captions of scenes say, and of answering some of the questions about them."""
+def naming_loss(encoder: Encoder, names: nn.Module, scenes: Sequence[Scene]) -> BatchLoss:
+    """The loss of naming what is at each place, and of features where there is nothing.
+
+    Attention reads few places; what the others hold would make no difference to any answer, but maps would show it.
+    """
+    naming = Naming(scenes, Words(CAPTION_WORDS).table)
+
+    def loss_of(images: Tensor, batch: Tensor, mirrored: Tensor) -> Tensor:
+        features = encoder(images)
+        evidence = names(features).movedim(1, 3)
+        noise = naming.noise(features, batch, mirrored)
+        return naming.loss(evidence, batch, mirrored) + SILENCE_SHARE * noise
+
+    return loss_of
+
+
+def train_language(model: ScenesCaptioner | ScenesAnswerer, seen: Tensor, loss_of: BatchLoss, epochs: int) -> None:
+    """Fit a model in place to what is said of pictures; its encoder stays as it is.
+
+    Args:
+        model: What learns to speak.
+        seen: What :func:`look` gives for the pictures.
+        loss_of: What it learns by.
+        epochs: Passes over the pictures.
+    """
+    learnt = [parameter for name, parameter in model.named_parameters() if not name.startswith("encoder.")]
+    stage = Stage(type(model).__name__, epochs, lambda batch, mirrored: seen[mirrored.long(), batch].float())
+    fit(model, seen.shape[1], [stage], loss_of, groups=[(learnt, RATE)], max_norm=MAX_NORM)
+
+
+@torch.no_grad()
+def look(encoder: Encoder, images: NDArray[np.uint8]) -> Tensor:
+    """What an encoder in evaluation mode sees, float16 `[2, n, FEATURES, h, w]`: of the images and of their mirrors."""
+    seen = []
+    progress = Progress("looking", len(images))
+    for start in range(0, len(images), BATCH):
+        pictures = normalise(images[start : start + BATCH]).contiguous(memory_format=torch.channels_last)
+        seen.append(torch.stack([encoder(pictures), encoder(pictures.flip(3))]).half())
+        progress.advance(len(pictures))
+    return torch.cat(seen, 1)
+
+
+def caption_loss(captioner: ScenesCaptioner, scenes: Sequence[Scene]) -> BatchLoss:
+    """The loss of saying what the captions of scenes say, and of what words are seen where."""
     captions = _tokens([describe(scene).text for scene in scenes], CAPTION_WORDS, (END,))
+    naming = Naming(scenes, Words(CAPTION_WORDS).table)
+    swap = _swapped(CAPTION_WORDS)
+
+    def loss_of(features: Tensor, batch: Tensor, mirrored: Tensor) -> Tensor:
+        said = captions[batch]
+        said = said[:, : int((said != PAD).sum(1).max())]
+        said = torch.where(mirrored[:, None], swap[said], said)
+        spoken = captioner.speak(features, said[:, :-1])
+        right = cross_entropy(spoken.flatten(0, 1), said.flatten(), ignore_index=PAD)
+        return right + _placed(naming, captioner.words_at(features), batch, mirrored)
+
+    return loss_of
+
+
+def answer_loss(answerer: ScenesAnswerer, scenes: Sequence[Scene]) -> BatchLoss:
+    """The loss of answering some of the questions about scenes, and of what names are seen where."""
     pools = [pool(scene) for scene in scenes]
     questions = _tokens([question.text for row in pools for question in row], QUESTION_WORDS).view(len(pools), POOL, -1)
     answers = torch.tensor([[ANSWERS.index(question.answer) for question in row] for row in pools])
-    placed = place_loss(scenes)
-    caption_swap, question_swap = _swapped(CAPTION_WORDS), _swapped(QUESTION_WORDS)
+    naming = Naming(scenes, NAMES)
+    swap = _swapped(QUESTION_WORDS)
 
-    def loss_of(images: Tensor, batch: Tensor, mirrored: Tensor) -> Tensor:
-        features = captioner.encoder(images)
-        said = captions[batch]
-        said = said[:, : int((said != PAD).sum(1).max())]
-        said = torch.where(mirrored[:, None], caption_swap[said], said)
-        spoken = captioner.speak(features, said[:, :-1])
+    def loss_of(features: Tensor, batch: Tensor, mirrored: Tensor) -> Tensor:
         chosen = torch.rand(len(batch), POOL).argsort(1)[:, :DRAWN]
         asked = questions[batch[:, None], chosen]
-        asked = torch.where(mirrored[:, None, None], question_swap[asked], asked)
+        asked = torch.where(mirrored[:, None, None], swap[asked], asked)
         answered = answerer.answers(features, asked.flatten(0, 1))
-        return (
-            cross_entropy(spoken.flatten(0, 1), said.flatten(), ignore_index=PAD)
-            + cross_entropy(answered, answers[batch[:, None], chosen].flatten())
-            + placed(features, captioner.words_at(features), batch, mirrored)
-        )
+        right = cross_entropy(answered, answers[batch[:, None], chosen].flatten())
+        return right + _placed(naming, answerer.names_at(features), batch, mirrored)
 
     return loss_of
 
 
-def place_loss(scenes: Sequence[Scene]) -> Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]:
-    """The loss of what is at each place: evidence for the words that name the object there, and for no others.
-
-    Where there is no object the encoder shall be silent. Attention reads few places; what the others hold would make no
-    difference to any answer, but maps would show it.
-    """
-    words = Words(CAPTION_WORDS)
-    owners = {side: torch.from_numpy(np.stack([_owners(scene, side) for scene in scenes])) for side in (7, 14)}
-    named = torch.zeros(len(scenes), MAX_OBJECTS + 1, len(words))  # the last object is none
-    for row, scene in zip(named, scenes, strict=True):
-        for place, item in enumerate(scene.objects):
-            row[place, words.encode([item.size, item.colour, item.shape])] = 1
-
-    def loss_of(features: Tensor, evidence: Tensor, batch: Tensor, mirrored: Tensor) -> Tensor:
-        here = owners[features.shape[2]][batch].long()
-        here = torch.where(mirrored[:, None, None], here.flip(2), here)
-        wanted = named[batch[:, None, None], here]
-        noise = features.square().mean(1)[here < 0].mean()
-        return EVIDENCE_SHARE * binary_cross_entropy_with_logits(evidence, wanted) + SILENCE_SHARE * noise
-
-    return loss_of
-
-
-def _owners(scene: Scene, side: int) -> NDArray[np.int8]:
-    """Which object is seen at the middle of each cell, int8 `[side, side]`; -1 for none."""
-    visible = masks(scene, side, side)
-    return np.where(visible.any(0), visible.argmax(0), -1).astype(np.int8)
+def _placed(naming: Naming, evidence: Tensor, batch: Tensor, mirrored: Tensor) -> Tensor:
+    """The loss of evidence at the wrong places: attention reads few places, and maps show all of them."""
+    named = naming.loss(evidence + UNNAMED, batch, mirrored)
+    return NAMING_SHARE * named + SILENCE_SHARE * naming.noise(evidence.movedim(3, 1), batch, mirrored)
 
 
 def pool(scene: Scene) -> list[Question]:

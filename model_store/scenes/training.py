@@ -1,8 +1,10 @@
-"""Fitting a network to drawn scenes: first at half the resolution, which is four times as fast, then at the full."""
+"""Fitting a network to drawn scenes: at half the resolution, which is four times as fast, and then at the full."""
 
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -44,13 +46,42 @@ def scenes_of(kinds: Sequence[str], seeds: Sequence[int]) -> list[Scene]:
     return [KINDS[kinds[index % len(kinds)]](seed) for index, seed in enumerate(seeds)]
 
 
+@dataclass(frozen=True)
+class Stage:
+    """A part of a training.
+
+    Attributes:
+        name: Of the stage, for the progress.
+        epochs: Passes over the examples.
+        inputs: The inputs `[BATCH, ...]` of the examples with some indexes, where those that shall be are mirrored left
+            to right.
+    """
+
+    name: str
+    epochs: int
+    inputs: Callable[[Tensor, Tensor], Tensor]
+
+
+def picture_stages(images: NDArray[np.uint8], coarse_epochs: int, epochs: int) -> list[Stage]:
+    """Passes over RGB images, uint8 `[n, side, side, 3]`, at half the resolution and then at the full one."""
+
+    def pictures(batch: Tensor, mirrored: Tensor, shrink: int) -> Tensor:
+        found = normalise(images[batch.numpy()])
+        found[mirrored] = found[mirrored].flip(3)
+        return avg_pool2d(found.contiguous(memory_format=torch.channels_last), shrink)
+
+    return [
+        Stage("coarse training", coarse_epochs, partial(pictures, shrink=2)),
+        Stage("training", epochs, partial(pictures, shrink=1)),
+    ]
+
+
 def fit(
     model: nn.Module,
-    images: NDArray[np.uint8],
+    count: int,
+    stages: Sequence[Stage],
     loss_of: BatchLoss,
     *,
-    coarse_epochs: int,
-    epochs: int,
     groups: Sequence[tuple[Sequence[nn.Parameter], float]],
     max_norm: float = math.inf,
 ) -> None:
@@ -58,30 +89,28 @@ def fit(
 
     Args:
         model: What to fit.
-        images: RGB, uint8 `[n, side, side, 3]`; half of every batch is mirrored left to right.
+        count: Examples.
+        stages: What it is shown, one after the other; half of every batch is mirrored.
         loss_of: The loss of a batch.
-        coarse_epochs: Passes over the images at half the resolution.
-        epochs: Passes at full resolution, afterwards.
         groups: Parameters and the peak of their learning rate.
         max_norm: Longer gradients are cut to this; recurrent networks need it.
     """
     model.train().to(memory_format=torch.channels_last)
-    steps_per_epoch = len(images) // BATCH
+    parameters = [parameter for part, _ in groups for parameter in part]
+    steps_per_epoch = count // BATCH
     optimizer = torch.optim.AdamW([{"params": list(part)} for part, _ in groups], weight_decay=_WEIGHT_DECAY)
+    steps = sum(stage.epochs for stage in stages) * steps_per_epoch
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, [rate for _, rate in groups], total_steps=(coarse_epochs + epochs) * steps_per_epoch, pct_start=0.15
+        optimizer, [rate for _, rate in groups], total_steps=steps, pct_start=0.15
     )
-    for stage, passes, shrink in (("coarse training", coarse_epochs, 2), ("training", epochs, 1)):
-        progress = Progress(stage, passes * steps_per_epoch * BATCH)
-        for batch in _batches(len(images), passes):
+    for stage in stages:
+        progress = Progress(stage.name, stage.epochs * steps_per_epoch * BATCH)
+        for batch in _batches(count, stage.epochs):
             mirrored = torch.rand(BATCH) < 0.5
-            pictures = normalise(images[batch.numpy()])
-            pictures[mirrored] = pictures[mirrored].flip(3)
-            pictures = avg_pool2d(pictures.contiguous(memory_format=torch.channels_last), shrink)
-            loss = loss_of(pictures, batch, mirrored)
+            loss = loss_of(stage.inputs(batch, mirrored), batch, mirrored)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(model.parameters(), max_norm)
+            nn.utils.clip_grad_norm_(parameters, max_norm)
             optimizer.step()
             schedule.step()
             progress.advance(BATCH, f"loss {loss.item():.3f}")

@@ -28,7 +28,7 @@ class GradientCAM(Method):
         targets = problem.targets.resolve(run.outputs)
         gradients = self.gradients(run, targets)
         maps = [self.map(a.float(), g.float()) for a, g in zip(run.activations, gradients, strict=True)]
-        return Evidence(fuse(maps, self.fusion, clip=self.clip), run.outputs.detach(), targets)
+        return Evidence(fuse(maps, self.fusion, clip=self.clip), run.outputs.detach(), targets, run=run)
 
     def gradients(self, run: Pass, targets: Targets) -> tuple[Tensor, ...]:
         """What stands for g, ``[B, K, C, h, w]`` for each layer."""

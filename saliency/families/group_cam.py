@@ -48,7 +48,7 @@ class GroupCAM(Method):
             masks = _masks(activation.float(), gradient.float())
             gains = _gains(problem, targets, masks, blurred)
             maps.append(torch.einsum("bkg,bkghw->bkhw", gains, masks))
-        return Evidence(fuse(maps, self.fusion, clip=self.clip), run.outputs.detach(), targets)
+        return Evidence(fuse(maps, self.fusion, clip=self.clip), run.outputs.detach(), targets, run=run)
 
 
 def _masks(activation: Tensor, gradient: Tensor) -> Tensor:

@@ -14,6 +14,13 @@ from camserve.v1.explanation_pb2_grpc import ExplanationServiceServicer
 
 LABELS = ("circle", "star", "square")
 MAP = np.array([[0, 1], [2, 8]], dtype="<f4")
+FIGURES = pb.Faithfulness(average_drop=12.5, average_gain=0, insertion_auc=0.75, deletion_auc=0.125, unseen_share=0.5)
+REASONS = (
+    pb.Reason(name="star", unit=3, layer="trunk", contribution=1.5),
+    pb.Reason(name="small", unit=1, layer="trunk", contribution=0.25),
+    pb.Reason(name="ring", unit=4, layer="trunk", contribution=-0.5),
+)
+"""Why the class is a star; the fake has none for others."""
 
 
 class FakeService(ExplanationServiceServicer):
@@ -120,6 +127,8 @@ class FakeService(ExplanationServiceServicer):
                 pb.TokenMap(text=word, start=place, end=place + 1, score=-0.25, heatmap=heatmap)
                 for place, word in enumerate(words)
             ],
+            faithfulness=FIGURES if request.faithfulness else None,
+            reasons=REASONS if resolved.class_target.label == "star" else None,
             method=request.method or "grad-cam",
             layers=request.layers or ["trunk"],
         )

@@ -43,6 +43,30 @@ def test_explain_writes_the_overlay_and_a_table(
 
 
 @pytest.mark.usefixtures("server")
+def test_figures_of_maps_have_a_table(picture: str, service: FakeService, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["explain", picture, "--class", "star", "--class", "circle"]
+    assert main([*arguments, "--faithfulness"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["target", "drop", "gain", "increase", "insertion", "deletion", "unseen"] in lines
+    assert ["star", "12.5", "%", "0.0", "%", "no", "0.750", "0.125", "50.0", "%"] in lines
+    assert main(arguments) == 0
+    assert "insertion" not in capsys.readouterr().out
+    wanted = [request.faithfulness for request in service.requests if isinstance(request, pb.ExplainRequest)]
+    assert wanted == [True, False]
+    assert main([*arguments, "--faithfulness", "--json"]) == 0
+    for explanation in json.loads(capsys.readouterr().out)["explanations"]:
+        assert explanation["faithfulness"]["unseen_share"] == 0.5
+
+
+@pytest.mark.usefixtures("server")
+def test_named_units_are_told(picture: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", picture, "--class", "star", "--class", "circle"]) == 0
+    text = capsys.readouterr().out
+    assert "star because: star (+1.5), small (+0.25); against: ring (-0.5)\n" in text
+    assert "circle because" not in text
+
+
+@pytest.mark.usefixtures("server")
 def test_progress_is_shown_and_the_result_is_that_of_explain(picture: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", picture, "--class", "star"]) == 0
     plain = capsys.readouterr()

@@ -1,7 +1,7 @@
 """Responses of all three tasks become Python values with nothing lost."""
 
 from dataclasses import replace
-from math import exp, log
+from math import exp, isnan, log, nan
 from pathlib import Path
 from typing import cast
 
@@ -82,6 +82,15 @@ def test_an_explanation_with_all_its_parts() -> None:
     assert explanation.steps_done == 0
     assert explanation.warnings == (MapWarning("flat_map", "flat"), MapWarning("99", "new"))
     assert explanation.overlay().size == (30, 20)
+
+
+def test_what_cannot_be_told_of_the_unseen_is_not_a_number() -> None:
+    proto = pb.Explanation(heatmap=heatmap([[0, 1]]), faithfulness=pb.Faithfulness(unseen_share=nan))
+    figures = Explanation.from_proto(proto, PICTURE, (20, 30)).faithfulness
+    assert figures is not None
+    assert isnan(figures.unseen_share)
+    proto.warnings.add(code=pb.WARNING_CODE_NOT_MEASURED)
+    assert Explanation.from_proto(proto, PICTURE, (20, 30)).warnings[0].code == "not_measured"
 
 
 def test_a_heatmap_scales_with_its_image() -> None:

@@ -54,6 +54,15 @@ def test_progress_and_then_the_result(gather: Gather, address: str, service: Fak
     assert service.requests[0].method == "opti-cam"
 
 
+def test_figures_of_maps_come_with_both(gather: Gather, address: str) -> None:
+    items = [stream_item(str(number), IMAGE, model=MODEL, faithfulness=number == 0) for number in range(2)]
+    figures = {each.id: each.result.explanation.faithfulness for each in gather(address, "explain_stream", items)}
+    assert figures["1"] is None
+    assert figures["0"].average_drop == 12.5
+    *_, result = gather(address, "explain_progress", IMAGE, model=MODEL, faithfulness=True)
+    assert result.explanation.faithfulness == figures["0"]
+
+
 def test_progress_without_maps(gather: Gather, address: str) -> None:
     first, *_ = gather(address, "explain_progress", IMAGE, model=MODEL)
     assert first.heatmaps == ()

@@ -120,6 +120,17 @@ def test_methods_of_every_family_explain_text(client: ExplanationClient, picture
         assert np.isfinite(explanation.heatmap.values).all()
 
 
+@pytest.mark.parametrize(
+    ("model", "target"),
+    [(CAPTIONER, caption(TEXT)), (CAPTIONER, caption("", per_token=True)), (ANSWERER, answer(QUESTION))],
+)
+def test_maps_of_texts_are_measured(client: ExplanationClient, picture: Path, model: str, target: pb.Target) -> None:
+    figures = client.explain(picture, model=model, target=target, faithfulness=True).explanation.faithfulness
+    assert figures is not None
+    assert figures.unseen_share < 0.01
+    assert figures.insertion_auc > 0
+
+
 BAD_TARGETS = {
     "a caption for a classifier": (CLASSIFIER, caption("a star"), "targets[0].caption"),
     "a class for a captioner": (CAPTIONER, pb.Target(class_target=pb.ClassTarget(index=1)), "targets[0].class_target"),

@@ -14,7 +14,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from PIL import Image
 
 from camserve import AsyncExplanationClient, CamserveError, ExplanationClient, class_target
-from camserve.errors import InvalidArgumentError, NotFoundError, UnimplementedError
+from camserve.errors import InvalidArgumentError, NotFoundError
 from camserve.v1 import explanation_pb2 as pb
 from camserve.v1.explanation_pb2_grpc import ExplanationServiceStub
 from gateway.launcher.server import Server
@@ -143,7 +143,6 @@ BAD_REQUESTS = {
         InvalidArgumentError,
         "targets[0].class_target.index",
     ),
-    "faithfulness": (pb.ExplainRequest(model=MODEL, image=_good(), faithfulness=True), UnimplementedError, None),
 }
 
 
@@ -160,8 +159,7 @@ def test_a_bad_request_names_its_field_and_leaves_the_worker_alone(
     error = from_rpc_error(raised.value)
     assert isinstance(error, kind), error
     assert error.reason
-    if field is not None:
-        assert field in [violation.field for violation in error.violations]
+    assert field in [violation.field for violation in error.violations]
     assert stub.Explain(pb.ExplainRequest(model=MODEL, image=_good()), timeout=30).explanations
     assert _workers(service) == before
 
@@ -220,6 +218,19 @@ def test_counterfactual_contrast_and_rank(client: ExplanationClient) -> None:
     assert np.corrcoef(heat, against)[0, 1] < 0
     second = client.explain(_jpeg(name), model=MODEL, target=class_target(rank=1))
     assert second.explanation.target.label == plain.predictions[1].label
+
+
+@pytest.mark.parametrize("method", ["grad-cam", "eigen-cam"])
+def test_named_units_speak_for_the_class_and_against_it(client: ExplanationClient, method: str) -> None:
+    name = next(name for name in DEMO if len(_classes(name)) == 2)
+    own, other = _classes(name)
+    result = client.explain(_jpeg(name), model=MODEL, targets=[own, other], method=method)
+    for label, explanation in zip((own, other), result.explanations, strict=True):
+        favour = [reason for reason in explanation.reasons if reason.contribution > 0]
+        assert label in [reason.name for reason in favour]
+        assert [r.contribution for r in favour] == sorted([r.contribution for r in favour], reverse=True)
+        assert len(favour) == 3
+        assert {reason.layer for reason in explanation.reasons} == set(explanation.layers)
 
 
 def test_the_model_describes_itself(client: ExplanationClient) -> None:

@@ -1,14 +1,16 @@
 import asyncio
+import math
 from typing import cast
 
 import grpc
 import pytest
 
 from camserve.v1 import explanation_pb2 as pb
+from camserve.worker.v1 import worker_pb2
 from gateway.interceptor import Context, Method
 from gateway.metrics import Metrics
 from tests.gateway.client import Gateway, picture, refused
-from tests.gateway.torchserve import FakeTorchServe
+from tests.gateway.torchserve import FakeTorchServe, answer
 
 EXPLAIN = 'grpc_method="Explain",grpc_service="camserve.v1.ExplanationService",grpc_type="unary"'
 
@@ -107,6 +109,37 @@ async def test_streams_and_their_items_are_counted(gateway: Gateway, torchserve:
     assert metrics['camserve_stream_items_total{grpc_code="OK"}'] == 3
     assert metrics['camserve_stream_items_total{grpc_code="NOT_FOUND"}'] == 1
     assert metrics['camserve_refusals_total{reason="MODEL_UNKNOWN"}'] == 1
+
+
+async def test_figures_of_maps_are_shares_of_one(gateway: Gateway, torchserve: FakeTorchServe) -> None:
+    measured = [
+        pb.Faithfulness(average_drop=15, average_gain=0, increase=True, insertion_auc=0.75, unseen_share=share)
+        for share in (0.25, math.nan)
+    ]
+
+    def with_figures(item: worker_pb2.Item) -> worker_pb2.ItemResult:
+        result = answer(item)
+        for explanation, figures in zip(result.explain.explanations, measured, strict=False):
+            explanation.faithfulness.CopyFrom(figures)
+        return result
+
+    torchserve.answer = with_figures
+    targets = [pb.Target(class_target=pb.ClassTarget(index=index)) for index in range(3)]
+    request = pb.ExplainRequest(model="shapes", image=picture(), targets=targets, method="gradcam", faithfulness=True)
+    response = await gateway.stub.Explain(request)
+    assert [each.HasField("faithfulness") for each in response.explanations] == [True, True, False]
+    assert torchserve.packs[-1][0].explain.faithfulness
+    metrics = await gateway.metrics()
+
+    def sample(kind: str, figure: str) -> float:
+        labels = f'figure="{figure}",method="grad-cam",model="shapes",task="classify"'
+        return metrics[f"camserve_faithfulness_ratio_{kind}{{{labels}}}"]
+
+    assert sample("count", "average_drop") == 2
+    assert sample("sum", "average_drop") == pytest.approx(0.3)
+    assert sample("sum", "increase") == 2
+    assert sample("sum", "deletion_auc") == 0
+    assert (sample("count", "unseen_share"), sample("sum", "unseen_share")) == (1, 0.25)
 
 
 async def test_stages_have_the_methods_id_and_never_what_a_caller_wrote(gateway: Gateway) -> None:

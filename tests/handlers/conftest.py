@@ -93,5 +93,6 @@ def scenes_folder(name: str, folder: Path) -> Path:
     recipe = yaml.safe_load((STORE / name / "recipe.yaml").read_text())
     recipe["weights"] = {"random": True, "seed": 5}
     recipe["preprocessing"]["size"] = [48, 64]
+    recipe.pop("units_file", None)  # names of units go with trained weights
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     return folder

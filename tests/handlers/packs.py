@@ -74,7 +74,11 @@ def assert_same(together: pb.ExplainResponse, alone: pb.ExplainResponse) -> None
         maps = zip(
             [a.heatmap, *[t.heatmap for t in a.tokens]], [b.heatmap, *[t.heatmap for t in b.tokens]], strict=True
         )
-        for one, other in maps:
-            np.testing.assert_allclose(values(one), values(other), rtol=1e-3, atol=1e-6)
+        for own, others in maps:
+            np.testing.assert_allclose(values(own), values(others), rtol=1e-3, atol=1e-6)
+        assert a.HasField("faithfulness") == b.HasField("faithfulness")
+        for name in pb.Faithfulness.DESCRIPTOR.fields_by_name:
+            one, other = (getattr(each.faithfulness, name) for each in (a, b))
+            np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4, err_msg=name)
         words = [[(token.text, token.start, token.end) for token in e.tokens] for e in (a, b)]
         assert words[0] == words[1]

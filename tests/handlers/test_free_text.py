@@ -170,6 +170,20 @@ def test_a_matcher_has_no_maps_of_words(matcher: Matcher) -> None:
     assert (error.reason, error.violations[0].field) == ("PER_TOKEN_NOT_APPLICABLE", "targets[0].caption.per_token")
 
 
+def test_a_matcher_has_no_probability_by_which_maps_could_be_measured(matcher: Matcher) -> None:
+    error = refused(matcher, _captions("a dog", faithfulness=True))
+    assert (error.code.name, error.reason) == ("FAILED_PRECONDITION", "FAITHFULNESS_UNSUITABLE")
+    assert error.violations[0].field == "faithfulness"
+
+
+def test_a_generated_answers_map_is_measured(answerer: Answerer) -> None:
+    request = _asked("is it big?", "red dog")
+    request.faithfulness = True
+    (explanation,) = explained(answerer, request).explanations
+    assert explanation.HasField("faithfulness")
+    assert 0 <= explanation.faithfulness.deletion_auc <= 1
+
+
 class Halves(nn.Module):
     """Logits in half precision, whose log-probabilities would not be what they are in it."""
 

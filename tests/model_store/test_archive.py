@@ -61,6 +61,14 @@ def test_ships_only_what_the_recipe_names(folder: Path, tmp_path: Path) -> None:
         ]
 
 
+def test_ships_the_names_of_units(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "model", recipe_data() | {"units_file": "units.yaml"})
+    text = "layers: {stage4: {0: {name: star, iou: 0.25}}}\n"
+    (folder / "units.yaml").write_text(text)
+    with zipfile.ZipFile(build_archive(folder, tmp_path)) as package:
+        assert package.read("units.yaml").decode() == text
+
+
 def test_equal_folders_make_equal_bytes(folder: Path, tmp_path: Path) -> None:
     twin = write_model(tmp_path / "elsewhere")
     first = build_archive(folder, tmp_path / "one").read_bytes()

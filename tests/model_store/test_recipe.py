@@ -1,8 +1,10 @@
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from model_store.recipe import RecipeError, load_recipe, model_folders, read_lines
@@ -80,6 +82,8 @@ def test_cannot_be_changed(tmp_path: Path) -> None:
         ({"vocabulary": "words.txt"}, "vocabulary goes with source.python of a captioner or answerer"),
         ({"task": "answer", "vocabulary": "gone.txt"}, "vocabulary: there is no file"),
         ({"labels": ["a", "b"]}, "labels: give labels or labels_file, not both"),
+        ({"units_file": "gone.yaml"}, "units_file: there is no file"),
+        ({"units_file": "labels.txt", "units": {"layers": {}}}, "units: give units or units_file, not both"),
         ({"labels_file": "gone.txt"}, "labels_file: there is no file"),
         ({"labels": ["a", "a"]}, "labels: must not repeat; given more than once: a"),
         ({"labels": [True, "no"]}, r"labels\[0\]: must be text; write it in quotes"),
@@ -130,6 +134,51 @@ def test_all_that_is_read_is_packed(tmp_path: Path) -> None:
     source = {"transformers": {"config": "config.json", "files": ["tokenizer.json", "tokenizer_config.json"]}}
     recipe = load_recipe(write_model(tmp_path, recipe_data() | {"task": "caption", "source": source}))
     assert {"config.json", "tokenizer.json", "tokenizer_config.json"} < set(recipe.files)
+
+
+UNITS = {"layers": {"stage4": {0: {"name": "star", "iou": 0.25}}}}
+
+
+def _write_units(folder: Path, units: object) -> None:
+    (folder / "units.yaml").write_text(yaml.safe_dump(units))
+
+
+def test_units_are_read_from_their_file_and_packed(tmp_path: Path) -> None:
+    _write_units(tmp_path, UNITS)
+    recipe = load_recipe(write_model(tmp_path, recipe_data() | {"units_file": "units.yaml"}))
+    assert recipe.units is not None
+    assert recipe.units.layers["stage4"][0].name == "star"
+    assert "units.yaml" in recipe.files
+    inline = load_recipe(write_model(tmp_path / "inline", recipe_data() | {"units": UNITS}))
+    assert inline.units == recipe.units
+
+
+@pytest.mark.parametrize(
+    ("units", "message"),
+    [
+        ({"layers": {"stage4": {-1: {"name": "star", "iou": 0.25}}}}, r"units.layers.stage4.* greater than or equal"),
+        ({"layers": {"stage4": {0: {"name": "star", "iou": 2}}}}, r"units.layers.stage4.*iou: input should be less"),
+        ({"layers": {"stage4": {0: {"iou": 0.1}}}}, r"units.layers.stage4.*name: is missing"),
+        ({"weights": "abc", **UNITS}, "units.weights: string should match"),
+        ({"weights": "0" * 64, **UNITS}, "units: they were found in other weights .* evaluation.dissection --model"),
+        ([], "units.yaml: must be a mapping"),
+    ],
+)
+def test_names_what_is_wrong_with_units(tmp_path: Path, units: object, message: str) -> None:
+    _write_units(tmp_path, units)
+    folder = write_model(tmp_path, recipe_data() | {"units_file": "units.yaml"})
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(folder)
+    assert load_recipe(folder, units=False).units is None  # what is to write them again can read the rest
+
+
+def test_units_of_the_weights_that_are_there(tmp_path: Path) -> None:
+    folder = write_model(tmp_path, recipe_data() | {"units_file": "units.yaml"})
+    digest = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
+    _write_units(folder, {"weights": digest, **UNITS})
+    units = load_recipe(folder).units
+    assert units is not None
+    assert units.weights == digest
 
 
 @pytest.mark.parametrize("method", ["grad-cam", "grad-cam++", "score-cam", "guided-grad-cam", "lime"])

@@ -1,5 +1,7 @@
 """The shipped captioner and answerer: their figures on held-out scenes, and that batches and padding change nothing."""
 
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +13,16 @@ from torch import Tensor, nn
 from model_store.scenes.answerer import ScenesAnswerer
 from model_store.scenes.captioner import ScenesCaptioner
 from model_store.scenes.dataset import HELD_OUT_SEEDS, collect, draw_examples
+from model_store.scenes.encoder import FEATURES, Encoder
 from model_store.scenes.held_out_answers import answers
 from model_store.scenes.held_out_captions import captions, parse, true_slots
 from model_store.scenes.language import describe, questions
+from model_store.scenes.naming import Naming
 from model_store.scenes.scene import Scene, SceneObject
-from model_store.scenes.train_language import language_loss
+from model_store.scenes.train_language import answer_loss, caption_loss, look, naming_loss
 from model_store.scenes.training import SIDE, normalise, scenes_of
-from model_store.words import END, PAD
+from model_store.scenes.vocabulary import CAPTION_WORDS
+from model_store.words import END, PAD, Words
 
 STORE = Path(__file__).resolve().parents[2] / "model_store"
 SEEDS = HELD_OUT_SEEDS[5_000:5_200]  # none that the training report measures
@@ -134,20 +139,57 @@ def test_a_caption_that_makes_no_sense_has_no_right_words() -> None:
     assert [right for right, _ in true_slots(scene, "of of a").values()] == [0, 0, 0, 0]
 
 
-def test_training_goes_down() -> None:
-    """A few steps on a few scenes: the loss is that of both models and falls."""
-    torch.manual_seed(0)
-    seeds = range(16)
-    captioner, answerer = ScenesCaptioner(), ScenesAnswerer()
-    answerer.encoder = captioner.encoder
-    pictures = nn.functional.avg_pool2d(normalise(collect(draw_examples(KINDS, seeds, SIDE)).images), 2)
-    loss_of = language_loss(captioner, answerer, scenes_of(KINDS, seeds))
-    optimizer = torch.optim.AdamW(nn.ModuleList([captioner, answerer]).parameters(), lr=2e-3)
+def falls(loss: Callable[[], Tensor], parameters: Iterable[nn.Parameter]) -> bool:
+    """Whether a few steps bring a loss well down."""
+    optimizer = torch.optim.AdamW(parameters, lr=2e-3)
     losses = []
     for _ in range(8):
-        loss = loss_of(pictures, torch.arange(16), torch.zeros(16, dtype=torch.bool))
+        found = loss()
         optimizer.zero_grad()
-        loss.backward()
+        found.backward()
         optimizer.step()
-        losses.append(loss.item())
-    assert losses[-1] < 0.7 * losses[0]
+        losses.append(found.item())
+    return losses[-1] < 0.7 * losses[0]
+
+
+def test_training_goes_down() -> None:
+    """A few steps on a few scenes: what the encoder learns by, and what the models do."""
+    torch.manual_seed(0)
+    seeds = range(16)
+    scenes, batch, mirrored = scenes_of(KINDS, seeds), torch.arange(16), torch.arange(16) % 2 == 1
+    images = collect(draw_examples(KINDS, seeds, SIDE)).images
+    pictures = normalise(images)
+    pictures[mirrored] = pictures[mirrored].flip(3)
+    encoder = Encoder()
+    names = nn.Conv2d(FEATURES, len(Words(CAPTION_WORDS)), 1)
+    loss_of = naming_loss(encoder, names, scenes)
+    coarse = nn.functional.avg_pool2d(pictures, 2)
+    assert falls(lambda: loss_of(coarse, batch, mirrored), nn.ModuleList([encoder, names]).parameters())
+
+    captioner, answerer = ScenesCaptioner(), ScenesAnswerer()
+    seen = look(encoder.eval(), images)[mirrored.long(), batch].float()
+    with torch.no_grad():
+        torch.testing.assert_close(seen, encoder(pictures), rtol=2e-3, atol=2e-3)  # half precision
+    for model, own in ((captioner, caption_loss(captioner, scenes)), (answerer, answer_loss(answerer, scenes))):
+        heads = [parameter for name, parameter in model.named_parameters() if not name.startswith("encoder.")]
+        assert falls(partial(own, seen, batch, mirrored), heads)
+
+
+def test_naming_asks_for_the_words_of_the_object_at_each_place() -> None:
+    scene = Scene(0, (item("circle", "red", 0.15, -0.3), item("square", "blue", 0.5, 0.2)))
+    naming = Naming([scene], ["blue", "circle", "left", "red", "square"])
+    found = {}
+    for mirrored in (False, True):
+        evidence = torch.zeros(1, 14, 14, 5, requires_grad=True)
+        naming.loss(evidence, torch.tensor([0]), torch.tensor([mirrored])).backward()
+        assert evidence.grad is not None
+        found[mirrored] = evidence.grad[0] < 0  # where more evidence is asked for
+    red, blue = found[False][..., 3], found[False][..., 0]
+    assert torch.equal(red, found[False][..., 1])
+    assert torch.equal(blue, found[False][..., 4])
+    assert not found[False][..., 2].any()
+    assert red.any()
+    assert not (red & blue).any()
+    assert int(red.nonzero()[:, 1].max()) < 5  # on the left
+    assert int(blue.nonzero()[:, 1].min()) > 5
+    assert torch.equal(found[True], found[False].flip(1))

@@ -1,4 +1,4 @@
-"""The recipes of the scenes captioner and answerer say what their code has."""
+"""The recipes of the scenes models say what their code and weights have."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from model_store.recipe import load_recipe, read_lines
 from model_store.scenes.training import SIDE
-from model_store.scenes.vocabulary import ANSWERS, CAPTION_WORDS, QUESTION_WORDS
+from model_store.scenes.vocabulary import ANSWERS, CAPTION_WORDS, QUESTION_WORDS, SHAPES
 
 STORE = Path(__file__).resolve().parents[2] / "model_store"
 
@@ -24,3 +24,13 @@ def test_words_and_answers_are_the_worlds(
     assert recipe.labels == labels
     assert recipe.preprocessing.size == (SIDE, SIDE)
     assert (recipe.preprocessing.mean, recipe.preprocessing.std) == ((0.5,) * 3, (0.25,) * 3)
+
+
+@pytest.mark.parametrize("name", ["scenes-classifier", "scenes-captioner", "scenes-vqa"])
+def test_units_of_the_explained_layer_have_names(name: str) -> None:
+    """Of the weights that are there: the recipe refuses names that were found in others."""
+    recipe = load_recipe(STORE / name)
+    assert recipe.units is not None
+    assert recipe.units.weights is not None
+    named = {unit.name for layer in recipe.explanation.layers for unit in recipe.units.layers[layer].values()}
+    assert set(SHAPES) <= named

@@ -141,6 +141,8 @@ class _WarningCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WarningCo
     """Words of the target are not known to the model."""
     WARNING_CODE_CLASS_AGNOSTIC: _WarningCode.ValueType  # 8
     """The method does not depend on the target."""
+    WARNING_CODE_NOT_MEASURED: _WarningCode.ValueType  # 9
+    """There was no time left to measure the map."""
 
 class WarningCode(_WarningCode, metaclass=_WarningCodeEnumTypeWrapper):
     """Kinds of warning."""
@@ -163,6 +165,8 @@ WARNING_CODE_UNKNOWN_WORDS: WarningCode.ValueType  # 7
 """Words of the target are not known to the model."""
 WARNING_CODE_CLASS_AGNOSTIC: WarningCode.ValueType  # 8
 """The method does not depend on the target."""
+WARNING_CODE_NOT_MEASURED: WarningCode.ValueType  # 9
+"""There was no time left to measure the map."""
 Global___WarningCode: _TypeAlias = WarningCode  # noqa: Y015
 
 class _Task:
@@ -306,7 +310,7 @@ class ExplainRequest(_message.Message):
     polarity: Global___Polarity.ValueType
     """Whether maps show what speaks for the target or against it. Unspecified: POLARITY_SUPPORT."""
     faithfulness: _builtins.bool
-    """Also measure each map: see Faithfulness. Costs further forwards of the model."""
+    """Also measure each map: see Faithfulness, which says what that costs."""
     request_id: _builtins.str
     """Caller's own id of this request, for logs and traces; at most 128 printable ASCII characters. Echoed."""
     @_builtins.property
@@ -1209,7 +1213,9 @@ class Explanation(_message.Message):
 
     @_builtins.property
     def reasons(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reason]:
-        """Named units that spoke for the target and against it, strongest first, where the model has them."""
+        """Up to 3 named units that spoke for the target, strongest first, then up to 3 that spoke against it, likewise. None
+        where the model has no named units in the layers that were read.
+        """
 
     @_builtins.property
     def layers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -1545,7 +1551,21 @@ Global___TokenMap: _TypeAlias = TokenMap  # noqa: Y015
 
 @_typing.final
 class Faithfulness(_message.Message):
-    """How good a map is, with the predicted probability p of the target as the measure."""
+    """How good a map is, by what the target's probability p does as the map decides which pixels are seen.
+
+    p is the softmax probability of a class, whatever it is contrasted with, or of an answer that is chosen. Of a text
+    that is generated it is the geometric mean of the tokens' probabilities, as that of a long text is near 0 on any image.
+    For POLARITY_COUNTER, whose map shows what speaks against the target, it is 1 - p. Models that compare captions give
+    no probability and refuse.
+
+    m is the map, resized to the model's input and min-max normalised to 0..1 there. Insertion starts from the blurred
+    image (by a Gaussian of 10/224 of the shorter side) and deletion ends in black, both in 15 steps of equally many
+    pixels; equal values of the map go in reading order. Maps of tokens are not measured.
+
+    For each map it costs 33 forwards of the model, and 5 forwards and 5 backwards at most for the unseen share. They have
+    the time that is left until the deadline, of which a method that knows the option `budget` leaves half. If that
+    will not do, judged by the first of them, there are no figures, and WARNING_CODE_NOT_MEASURED.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1556,17 +1576,21 @@ class Faithfulness(_message.Message):
     DELETION_AUC_FIELD_NUMBER: _builtins.int
     UNSEEN_SHARE_FIELD_NUMBER: _builtins.int
     average_drop: _builtins.float
-    """100 x max(0, p - p under the map) / p, in percent; lower is better."""
+    """100 x max(0, p - p of m x image) / p, in percent; lower is better. Black is what is seen where m is 0."""
     average_gain: _builtins.float
-    """100 x max(0, p under the map - p) / (1 - p), in percent; higher is better."""
+    """100 x max(0, p of m x image - p) / (1 - p), in percent; higher is better."""
     increase: _builtins.bool
-    """Whether p rose under the map."""
+    """Whether p of m x image is above p."""
     insertion_auc: _builtins.float
     """Area under p as pixels are inserted in the map's order, 0 to 1; higher is better."""
     deletion_auc: _builtins.float
     """Area under p as pixels are deleted in the map's order, 0 to 1; lower is better."""
     unseen_share: _builtins.float
-    """Share of the map's energy, 0 to 1, on pixels that cannot move the score; lower is better."""
+    """Share of the map's energy, the sum of its absolute values, on pixels that cannot move the target's score, 0 to 1;
+    lower is better, and 0 for a map of zeros. They are those without a gradient of the score, both at the image and at
+    4 copies of it with Gaussian noise of 0.1 of its range: what the model cannot see, not what it makes little of.
+    Not a number if the score does not depend on the pixels by differentiable operations.
+    """
     def __init__(
         self,
         *,
@@ -1587,7 +1611,10 @@ Global___Faithfulness: _TypeAlias = Faithfulness  # noqa: Y015
 
 @_typing.final
 class Reason(_message.Message):
-    """A named unit of the explained layer and how much it spoke for the target."""
+    """A named unit, which is a channel of an explained layer, and how much it spoke for the target: its part of gradient
+    times activation, summed over the layer's cells, whatever the method that made the map. All units of a layer, named or
+    not, sum to what the score changes by, to the first order, as the layer's activation falls to zero.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1596,13 +1623,15 @@ class Reason(_message.Message):
     LAYER_FIELD_NUMBER: _builtins.int
     CONTRIBUTION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Name of the unit, such as "red" or "stripes"."""
+    """What the unit looks for, such as "red" or "star"; several units may look for the same."""
     unit: _builtins.int
     """Index of the unit in its layer."""
     layer: _builtins.str
     """Dotted name of the layer."""
     contribution: _builtins.float
-    """Its contribution to the score: above 0 for, below 0 against."""
+    """Its contribution, in the unit of Explanation.score: above 0 for, below 0 against. Of POLARITY_COUNTER it is one to
+    the negated score, which the map explains: units that speak against the target are above 0.
+    """
     def __init__(
         self,
         *,
@@ -1717,7 +1746,7 @@ class Timing(_message.Message):
 
     @_builtins.property
     def explain(self) -> _duration_pb2.Duration:
-        """The explanation; for methods that fuse it with the forward, both."""
+        """The explanation, and measuring it; for methods that fuse it with the forward, all of that."""
 
     @_builtins.property
     def render(self) -> _duration_pb2.Duration:

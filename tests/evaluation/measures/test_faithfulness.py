@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from evaluation.measures.faithfulness import BASELINES, BLUR_SIGMA, Protocol, class_score, faithfulness
+from evaluation.measures.faithfulness import BASELINES, Protocol, class_score, faithfulness
+from saliency.faithfulness import BLUR_SIGMA
 
 MEAN, STD = torch.tensor([0.4, 0.5, 0.6]), torch.tensor([0.2, 0.25, 0.3])
 

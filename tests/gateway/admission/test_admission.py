@@ -19,7 +19,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 NOT_FOUND = grpc.StatusCode.NOT_FOUND
-UNIMPLEMENTED = grpc.StatusCode.UNIMPLEMENTED
 
 Change = Callable[[Any], Any]
 Refusal = tuple[grpc.StatusCode, str, str]  # code, reason and field
@@ -129,7 +128,6 @@ EXPLAIN_REFUSALS: list[tuple[Change, Refusal]] = [
     (merge(request_id="é"), (INVALID, "REQUEST_ID_INVALID", "request_id")),
     (merge(request_id="a\n"), (INVALID, "REQUEST_ID_INVALID", "request_id")),
     (merge(request_id="a" * 129), (INVALID, "REQUEST_ID_INVALID", "request_id")),
-    (merge(faithfulness=True), (UNIMPLEMENTED, "FAITHFULNESS_UNIMPLEMENTED", "faithfulness")),
 ]
 
 

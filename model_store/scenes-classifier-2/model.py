@@ -1,0 +1,5 @@
+"""The scenes classifier, whose versions are one network with other weights."""
+
+from model_store.scenes.classifier import build
+
+__all__ = ["build"]
