@@ -13,7 +13,7 @@ METRICS_PORT ?= 9464
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help venv install install-dev demo serve test test-fast lint format proto docs train-scenes clean
+.PHONY: help venv install install-dev demo serve test test-fast lint format proto docs train-scenes dissect audit clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -60,6 +60,13 @@ docs: install ## docs/methods.md from the registry
 train-scenes: install ## train the scenes models again, from their seeds
 	$(BIN)/python model_store/scenes-classifier/train.py
 	$(BIN)/python -m model_store.scenes.train_language
+	@$(MAKE) dissect
+
+dissect: install ## name what the scenes models' units look for; after any training
+	$(BIN)/python -m evaluation.dissection --model $(wildcard model_store/scenes-*/)
+
+audit: install-dev ## compare and audit methods on scenes into one report, out/audit/index.html
+	$(BIN)/camserve-eval audit
 
 clean: ## remove the virtual environment, archives and outputs
 	rm -rf $(VENV) out model_store/*.mar

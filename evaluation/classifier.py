@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from model_store.module import load_module
+from handlers.network import labels_of, load_network
 from model_store.recipe import RecipeError, load_recipe
 from saliency import explain
+from saliency.capture import scores_of
 from saliency.masking import CHUNK
 
 
@@ -40,10 +40,14 @@ class Classifier:
     layers: tuple[str, ...]
     digest: str
 
+    def logits(self, images: Tensor) -> Tensor:
+        """Logits ``[R, classes]`` of images ``[R, 3, H, W]`` in [0, 1], by which these can be differentiated."""
+        return scores_of(self.network(self._normalised(images)))
+
     def probabilities(self, images: Tensor) -> Tensor:
         """Softmax output ``[R, classes]`` of images ``[R, 3, H, W]`` in [0, 1], in chunks."""
         with torch.inference_mode():
-            return torch.cat([self.network(self._normalised(chunk)).softmax(1) for chunk in torch.split(images, CHUNK)])
+            return torch.cat([self.logits(chunk) for chunk in torch.split(images, CHUNK)]).softmax(1)
 
     def maps(self, images: Tensor, classes: Tensor, method: str, options: Mapping[str, Any]) -> Tensor:
         """Raw maps ``[N, h, w]`` of images ``[N, 3, H, W]`` in [0, 1] for a class each.
@@ -61,29 +65,33 @@ class Classifier:
 
 
 def load_classifier(folder: Path) -> Classifier:
-    """The classifier of a folder of the model store whose network is a Python file with weights beside it.
+    """The classifier of a folder of the model store, loaded as a worker of the service loads it.
 
     Raises:
-        RecipeError: the recipe is missing or wrong, or is not of that kind.
+        RecipeError: the recipe is missing or wrong, or is not of a classifier.
     """
     recipe = load_recipe(folder)
-    source, file = recipe.source.python, recipe.weights.file
-    if recipe.task != "classify" or source is None or file is None or not file.endswith(".safetensors"):
-        raise RecipeError(
-            f"{folder}: only classifiers with source.python and weights.file in safetensors can be compared"
-        )
-    network: nn.Module = getattr(load_module(folder / source.file), source.factory)()
-    network.load_state_dict(load_file(folder / file))
+    if recipe.task != "classify":
+        raise RecipeError(f"{folder}: its task is {recipe.task}; only classifiers can be evaluated")
+    network = load_network(recipe, folder, torch.device("cpu"))
     return Classifier(
         name=f"{recipe.name} {recipe.version}",
-        network=network.eval().requires_grad_(False),
+        network=network,
         mean=recipe.preprocessing.mean,
         std=recipe.preprocessing.std,
         size=recipe.preprocessing.size,
-        labels=recipe.labels or (),
+        labels=labels_of(recipe, network),
         layers=recipe.explanation.layers,
-        digest=hashlib.sha256((folder / file).read_bytes()).hexdigest(),
+        digest=_digest(network),
     )
+
+
+def _digest(network: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def _plane(values: Sequence[float], images: Tensor) -> Tensor:

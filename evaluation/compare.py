@@ -1,186 +1,135 @@
-"""Methods side by side on held-out scenes: ``python -m evaluation.compare --methods grad-cam opti-cam``."""
+"""Methods side by side: every measure of every method's maps of every picture, a batch at a time."""
 
-import argparse
-import math
-import sys
-import time
-from collections.abc import Sequence
-from dataclasses import asdict
-from itertools import product
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-import torch
-from torch import Tensor
-
-from evaluation.classifier import Classifier, load_classifier
-from evaluation.journal import Journal, JournalError
-from evaluation.measures.faithfulness import BASELINES, Protocol, faithfulness
-from evaluation.measures.pointing import TOLERANCE, energy_inside, pointing
+from camserve.errors import (
+    CamserveError,
+    FailedPreconditionError,
+    InvalidArgumentError,
+    NotFoundError,
+    UnavailableError,
+)
+from evaluation.choices import Choices
+from evaluation.columns.case import Batch, Case
+from evaluation.columns.measure import Measure
+from evaluation.journal import Journal, Place
 from evaluation.methods import Contender
-from evaluation.pictures.scenes import SET_SIZE, Pictures, pictures
-from evaluation.table import markdown
-from model_store.recipe import RecipeError
-from model_store.scenes.dataset import KINDS
-from saliency.faithfulness import mask_of
+from evaluation.pictures.picture import UNLABELLED, Picture, Pictures
+from evaluation.pictures.source import PictureError, Source
+from evaluation.progress import Progress
+from evaluation.subject import Subject
 
 BATCH: Final = 16
-"""Pictures that are drawn, explained and measured at a time."""
-MODEL: Final = Path(__file__).resolve().parents[1] / "model_store" / "scenes-classifier"
+"""Pictures that are read, explained and measured at a time."""
+
+_REFUSALS: Final = (ValueError, FailedPreconditionError, InvalidArgumentError, NotFoundError)
+"""What says that a method does not go with the model at all."""
 
 
-def compare(
-    classifier: Classifier,
-    contenders: Sequence[Contender],
-    journal: Journal,
-    *,
-    kinds: Sequence[str],
-    images: int,
-    sets: int,
-    protocol: Protocol,
-) -> None:
-    """Measures what is not in the journal yet, and tells on stderr how far it is.
+@dataclass(frozen=True)
+class Problem:
+    """Something that was left out.
 
-    Args:
-        classifier: whose scores are explained.
-        contenders: what explains them.
-        journal: gets a record per set, batch and contender.
-        kinds: of scenes, which take turns.
-        images: pictures of each set.
-        sets: how many sets.
-        protocol: the choices of the measures.
+    Attributes:
+        what: a picture, a method, or a method on some pictures.
+        reason: why, and what to do.
     """
-    progress = _Progress(sets * images * len(contenders))
-    for number, first in product(range(sets), range(0, images, BATCH)):
-        count = min(BATCH, images - first)
-        missing = [contender for contender in contenders if (number, first, contender.name) not in journal.records]
-        progress.skip(count * (len(contenders) - len(missing)))
-        if not missing:
-            continue
-        batch = pictures(kinds, number, range(first, first + count), classifier.size)
-        classes = protocol.chosen(batch.labels, classifier.probabilities(batch.images))
-        for contender in missing:
-            values = measure(classifier, contender, batch, classes, protocol)
-            journal.add((number, first, contender.name), {name: _plain(rows) for name, rows in values.items()})
-            progress.advance(count, contender.name)
+
+    what: str
+    reason: str
+
+    def __str__(self) -> str:
+        """One line."""
+        return f"{self.what}: {' '.join(self.reason.split())}"
 
 
-def measure(
-    classifier: Classifier, contender: Contender, batch: Pictures, classes: Tensor, protocol: Protocol
-) -> dict[str, Tensor]:
-    """The values of each picture ``[N]`` by name; not a number where the class is not in the picture to be found."""
-    started = time.perf_counter()
-    raw = contender.maps(classifier, batch.images, classes)
-    seconds = (time.perf_counter() - started) / len(classes)
-    maps = mask_of(raw, classifier.size)
-    mean = torch.tensor(classifier.mean)
-    found = faithfulness(classifier.probabilities, batch.images, maps, classes, protocol=protocol, mean=mean)
-    masks = batch.masks_of(classes)
-    absent = ~masks.flatten(1).any(1)
-    return {
-        **vars(found),
-        "pointing": pointing(maps, masks, TOLERANCE * min(classifier.size)).float().masked_fill(absent, torch.nan),
-        "energy": energy_inside(maps, masks).masked_fill(absent, torch.nan),
-        "seconds": torch.full((len(classes),), seconds),
-        "classes": classes,
-    }
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What is compared, on what, by what.
 
+    Attributes:
+        subject: the model.
+        source: of pictures.
+        contenders: methods and controls.
+        measures: columns.
+        choices: of the measures.
+    """
 
-def _plain(values: Tensor) -> list[float | None]:
-    """As JSON has them: null for what is not a number."""
-    return [None if math.isnan(value) else value for value in values.tolist()]
+    subject: Subject
+    source: Source
+    contenders: Sequence[Contender]
+    measures: Sequence[Measure]
+    choices: Choices
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What results depend on, to tell those of other runs apart; methods, measures and scenes may be added."""
+        weights = {"weights": self.subject.digest, "layers": self.subject.layers}
+        return {**weights, **self.source.settings, "choices": asdict(self.choices)}
 
-class _Progress:
-    """A line on stderr, written over itself, with the time that is left at the pace so far."""
+    def run(self, journal: Journal) -> list[Problem]:
+        """Measures what is not in the journal yet, and tells on stderr how far it is.
 
-    def __init__(self, total: int) -> None:
-        self._total, self._done, self._skipped = total, 0, 0
-        self._started = time.monotonic()
+        Returns:
+            What had to be left out. What may go better another time is tried again by the next run.
 
-    def skip(self, count: int) -> None:
-        self._skipped += count
+        Raises:
+            UnavailableError: the server is gone.
+        """
+        contenders = list(self.contenders)
+        problems: list[Problem] = []
+        progress = Progress(sum(self.source.counts()) * len(contenders), "maps")
+        for place, indices in self._places():
+            before = len(journal.failures.get(place, ()))
+            if not before and not any(self._missing(journal, place, contender) for contender in contenders):
+                progress.skip(len(indices) * len(self.contenders))
+                continue
+            pictures = self._read(journal, place, indices)
+            batch = Batch(self.subject, Pictures.of(pictures), self.choices) if pictures else None
+            for contender in self.contenders:
+                missing = self._missing(journal, place, contender)
+                if batch is None or not missing or contender not in contenders:
+                    progress.skip(len(indices))
+                    continue
+                case = Case(batch, contender)
+                try:
+                    values = {measure.name: measure.record(case) for measure in missing}
+                    journal.add(place, contender.name, batch.classes.tolist(), values)
+                except UnavailableError:
+                    raise
+                except _REFUSALS as error:
+                    contenders.remove(contender)
+                    problems.append(Problem(contender.name, str(error)))
+                except CamserveError as error:
+                    names = f"{batch.pictures.names[0]} to {batch.pictures.names[-1]}"
+                    problems.append(Problem(f"{contender.name} on {names}", error.message))
+                progress.advance(len(indices), contender.name)
+        progress.end()
+        unread = [Problem(*failure) for own in journal.failures.values() for failure in own.items()]
+        return unread + problems
 
-    def advance(self, count: int, what: str) -> None:
-        self._done += count
-        ahead = self._total - self._done - self._skipped
-        seconds = (time.monotonic() - self._started) / self._done * ahead
-        end = "\r" if ahead and sys.stderr.isatty() else "\n"
-        line = f"{self._total - ahead}/{self._total} maps, about {seconds / 60:.1f} minutes left ({what})"
-        sys.stderr.write(f"{line:<78}{end}")
-        sys.stderr.flush()
+    def _places(self) -> Iterator[tuple[Place, range]]:
+        for number, count in enumerate(self.source.counts()):
+            for first in range(0, count, BATCH):
+                yield (number, first), range(first, min(first + BATCH, count))
 
+    def _missing(self, journal: Journal, place: Place, contender: Contender) -> list[Measure]:
+        record = journal.records.get((place, contender.name))
+        return [measure for measure in self.measures if record is None or measure.name not in record.values]
 
-def report(classifier: Classifier, names: Sequence[str], journal: Journal, settings: dict[str, Any], sets: int) -> str:
-    """The table with a paragraph on how it was made."""
-    protocol = settings["protocol"]
-    each = f"of {settings['images']} pictures"
-    over = f"one set {each}" if sets == 1 else f"{sets} disjoint sets {each}, mean ± standard deviation over the sets"
-    return (
-        "# Methods side by side\n\n"
-        f"{classifier.name} on held-out scenes ({', '.join(settings['kinds'])}): {over}. Explained and scored"
-        f" is the {'true' if protocol['classes'] == 'label' else 'predicted'} class. Maps are laid on"
-        f" {protocol['mask']}; insertion starts from {protocol['insertion']}, deletion ends in"
-        f" {protocol['deletion']}, both in {protocol['steps']} steps. Pointing allows {100 * TOLERANCE:g} % of the side"
-        f" beside the object and is averaged over classes. Times are medians, for batches of {BATCH} on"
-        f" {torch.get_num_threads()} threads.\n\n"
-        + markdown({key: record for key, record in journal.records.items() if key[0] < sets}, names)
-    )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit status."""
-    args = _parser().parse_args(arguments)
-    try:
-        protocol = Protocol(args.classes, args.mask, args.insertion, args.deletion, args.steps)
-        contenders = [Contender.parse(text) for text in dict.fromkeys(args.methods)]
-        classifier = load_classifier(args.model)
-        settings = {
-            "weights": classifier.digest,
-            "layers": classifier.layers,
-            "kinds": args.kinds,
-            "images": args.images,
-            "protocol": asdict(protocol),
-        }
-        journal = Journal(args.out / "results.jsonl", settings)
-        options = {"kinds": args.kinds, "images": args.images, "sets": args.seeds, "protocol": protocol}
-        compare(classifier, contenders, journal, **options)
-    except (JournalError, RecipeError, ValueError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
-    text = report(classifier, [contender.name for contender in contenders], journal, settings, args.seeds)
-    (args.out / "table.md").write_text(text)
-    sys.stdout.write(text)
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m evaluation.compare", description=__doc__)
-    parser.add_argument(
-        "--methods", nargs="+", required=True, help="ids with options, such as opti-cam:steps=50; fake-cam, centre"
-    )
-    parser.add_argument("--model", type=Path, default=MODEL, help="folder of a classifier of scenes")
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=["one-class", "two-class"], help="of scenes")
-    parser.add_argument("--images", type=_count(SET_SIZE), default=64, help="pictures of each set")
-    parser.add_argument("--seeds", type=_count(100), default=3, help="disjoint sets, over which values spread")
-    parser.add_argument("--classes", choices=("label", "predicted"), default="label", help="which class is explained")
-    parser.add_argument("--mask", choices=BASELINES, default="black", help="what a map of 0 shows")
-    parser.add_argument("--insertion", choices=BASELINES, default="blur", help="what pixels are inserted into")
-    parser.add_argument("--deletion", choices=BASELINES, default="black", help="what is left of deleted pixels")
-    parser.add_argument("--steps", type=_count(10_000), default=28, help="of insertion and deletion")
-    parser.add_argument("--out", type=Path, default=Path("out/compare"), help="folder of results.jsonl and table.md")
-    return parser
-
-
-def _count(most: int) -> Any:
-    def count(text: str) -> int:
-        value = int(text)
-        if not 1 <= value <= most:
-            raise argparse.ArgumentTypeError(f"must lie in 1 to {most}")
-        return value
-
-    return count
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    def _read(self, journal: Journal, place: Place, indices: Sequence[int]) -> list[Picture]:
+        """The pictures of a batch that can be used; if they are others than before, all is measured again."""
+        pictures, failures = [], {}
+        for index in indices:
+            try:
+                picture = self.source.read(place[0], index)
+                if self.choices.protocol.classes == "label" and picture.label == UNLABELLED:
+                    raise PictureError(picture.name, "no label; give it one, or explain --classes predicted")
+                pictures.append(picture)
+            except PictureError as error:
+                failures[error.name] = error.reason
+        if failures != journal.failures.get(place, {}):
+            journal.begin_anew(place, failures)
+        return pictures

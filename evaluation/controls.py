@@ -24,5 +24,7 @@ def centre(height: int, width: int) -> Tensor:
     return torch.exp(-0.5 * ((rows[:, None] / (height / 4)).square() + (columns / (width / 4)).square()))
 
 
-CONTROLS: Final[Mapping[str, Callable[[int, int], Tensor]]] = MappingProxyType({"fake-cam": fake_cam, "centre": centre})
+CONTROLS: Final[Mapping[str, Callable[[int, int], Tensor]]] = MappingProxyType(
+    {"fake-cam": fake_cam, "centre": centre, "uniform": torch.ones}
+)
 """By the name that stands in tables."""

@@ -7,8 +7,8 @@ from typing import Any
 from torch import Tensor
 
 import saliency
-from evaluation.classifier import Classifier
 from evaluation.controls import CONTROLS
+from evaluation.subject import Subject
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class Contender:
             known[key].check(options[key])
         return cls(text, method.id, options)
 
-    def maps(self, classifier: Classifier, images: Tensor, classes: Tensor) -> Tensor:
+    def maps(self, subject: Subject, images: Tensor, classes: Tensor) -> Tensor:
         """Raw maps ``[N, h, w]`` of images ``[N, 3, H, W]`` for a class each."""
         if self.method in CONTROLS:
             height, width = images.shape[-2:]
             return CONTROLS[self.method](height, width).expand(len(images), height, width)
-        return classifier.maps(images, classes, self.method, self.options)
+        return subject.maps(images, classes, self.method, self.options)

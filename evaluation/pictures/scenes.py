@@ -1,15 +1,15 @@
 """Scenes as pictures to evaluate on: held-out, with a class to explain, masks and boxes, in disjoint sets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from evaluation.measures.boxes import Boxes
 from evaluation.measures.segmentation import BACKGROUND
+from evaluation.pictures.picture import Picture, Pictures
+from evaluation.pictures.source import Truth
 from model_store.scenes.dataset import HELD_OUT_SEEDS, KINDS
 from model_store.scenes.drawing import boxes, draw, masks
 from model_store.scenes.vocabulary import SHAPES
@@ -19,33 +19,71 @@ SET_SIZE: Final = 10_000
 _FIRST: Final = 1_000_000  # the held-out seeds before are for the models' own reports, tests and demos
 
 
-@dataclass(frozen=True, eq=False)
-class Pictures:
-    """Pictures and what is in them.
+@dataclass(frozen=True)
+class Scenes:
+    """Sets of held-out scenes; sets of other numbers have no scene in common.
 
     Attributes:
-        images: float32 ``[N, 3, H, W]`` in [0, 1].
-        labels: a class that is present, int64 ``[N]``: that of the object of which most is seen.
-        truth: class of each pixel, int64 ``[N, H, W]``; ``BACKGROUND`` where there is no object.
-        boxes: of the visible parts of the label's objects, int64 ``[n, 4]`` per picture.
+        kinds: of scene, which take turns; keys of ``KINDS``.
+        count: pictures of each set, at most ``SET_SIZE``.
+        sets: how many.
+        size: height and width in pixels.
     """
 
-    images: Tensor
-    labels: Tensor
-    truth: Tensor
-    boxes: tuple[Boxes, ...]
+    kinds: tuple[str, ...]
+    count: int
+    sets: int
+    size: tuple[int, int]
 
-    def masks_of(self, classes: Tensor) -> Tensor:
-        """Where the objects of a class ``[N]`` are, bool ``[N, H, W]``; empty where it is absent."""
-        return self.truth == classes[:, None, None]
+    @property
+    def title(self) -> str:
+        """What they are."""
+        return f"held-out scenes ({', '.join(self.kinds)})"
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Which they are; more sets may be added later."""
+        return {"kinds": self.kinds, "count": self.count}
+
+    @property
+    def truths(self) -> frozenset[Truth]:
+        """All is known of them."""
+        return frozenset(Truth)
+
+    def counts(self) -> list[int]:
+        """The same for each set."""
+        return [self.count] * self.sets
+
+    def read(self, number: int, index: int) -> Picture:
+        """Draws a picture; the same arguments give the same bits.
+
+        The label is the class of the object of which most is seen; boxes are those of the visible parts.
+
+        Raises:
+            IndexError: an index or the set's number is out of range.
+        """
+        seed = HELD_OUT_SEEDS[_FIRST:][number * SET_SIZE : (number + 1) * SET_SIZE][index]
+        kind = self.kinds[index % len(self.kinds)]
+        scene = KINDS[kind](seed)
+        height, width = self.size
+        visible = masks(scene, width, height)
+        shown = visible.any((1, 2))
+        classes, visible = np.array([SHAPES.index(item.shape) for item in scene.objects])[shown], visible[shown]
+        return Picture(
+            name=f"{kind} scene {seed}",
+            image=torch.from_numpy(draw(scene, width, height)).permute(2, 0, 1).float() / 255,
+            label=int(classes[visible.sum((1, 2)).argmax()]),
+            truth=torch.from_numpy(np.where(visible.any(0), classes[visible.argmax(0)], BACKGROUND)),
+            boxes={int(index): boxes(visible[classes == index]) for index in np.unique(classes)},
+        )
 
 
 def pictures(kinds: Sequence[str], number: int, indices: Sequence[int], size: tuple[int, int]) -> Pictures:
-    """Draws some pictures of a set; the same arguments give the same bits.
+    """Draws some pictures of a set.
 
     Args:
         kinds: kinds of scene, which take turns over the indices; keys of ``KINDS``.
-        number: of the set; sets of other numbers have no scene in common with it.
+        number: of the set.
         indices: of the pictures in the set, at least one, each below ``SET_SIZE``.
         size: height and width in pixels.
 
@@ -53,21 +91,5 @@ def pictures(kinds: Sequence[str], number: int, indices: Sequence[int], size: tu
         KeyError: a kind is not known.
         IndexError: an index or the set's number is out of range.
     """
-    block = HELD_OUT_SEEDS[_FIRST:][number * SET_SIZE : (number + 1) * SET_SIZE]
-    height, width = size
-    images, labels, truth, found = [], [], [], []
-    for index in indices:
-        scene = KINDS[kinds[index % len(kinds)]](block[index])
-        visible = masks(scene, width, height)
-        classes = np.array([SHAPES.index(item.shape) for item in scene.objects])
-        label = classes[visible.sum((1, 2)).argmax()]
-        images.append(draw(scene, width, height))
-        labels.append(int(label))
-        truth.append(np.where(visible.any(0), classes[visible.argmax(0)], BACKGROUND))
-        found.append(boxes(visible[classes == label]))
-    return Pictures(
-        images=torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255,
-        labels=torch.tensor(labels),
-        truth=torch.from_numpy(np.stack(truth)),
-        boxes=tuple(found),
-    )
+    scenes = Scenes(tuple(kinds), SET_SIZE, number + 1, size)
+    return Pictures.of([scenes.read(number, index) for index in indices])

@@ -27,12 +27,12 @@ def test_labels_truth_and_boxes_are_those_of_the_scene() -> None:
         most = scene.objects[int(visible.sum((1, 2)).argmax())].shape
         assert int(found.labels[row]) == SHAPES.index(most)
         inside = np.zeros((48, 40), dtype=bool)
-        for left, top, right, bottom in found.boxes[row]:
+        for left, top, right, bottom in found.boxes_of(found.labels)[row]:
             inside[top:bottom, left:right] = True
         own = found.masks_of(found.labels)[row].numpy()
         assert own.any()
         assert not (own & ~inside).any()
-        assert len(found.boxes[row]) == sum(item.shape == most for item in scene.objects)
+        assert len(found.boxes_of(found.labels)[row]) == sum(item.shape == most for item in scene.objects)
 
 
 def test_a_batch_is_what_single_pictures_are_and_sets_are_disjoint() -> None:
