@@ -170,11 +170,13 @@ def _workers(service: Server) -> set[int]:
     return {process.pid for process in tree if "model_service_worker" in " ".join(process.cmdline())}
 
 
-def test_the_worker_has_all_cores_and_does_not_spin_on_them(service: Server) -> None:
-    (worker,) = _workers(service)
-    environment = psutil.Process(worker).environ()
-    assert int(environment["OMP_NUM_THREADS"]) <= len(psutil.Process(worker).cpu_affinity())
-    assert environment["OMP_WAIT_POLICY"] == "PASSIVE"
+def test_workers_have_all_cores_and_do_not_spin_on_them(service: Server) -> None:
+    workers = [psutil.Process(worker) for worker in _workers(service)]
+    assert len(workers) == 2  # one for each version
+    for worker in workers:
+        environment = worker.environ()
+        assert int(environment["OMP_NUM_THREADS"]) <= len(worker.cpu_affinity())
+        assert environment["OMP_WAIT_POLICY"] == "PASSIVE"
 
 
 def test_the_nearest_labels_are_named(client: ExplanationClient) -> None:
@@ -234,8 +236,11 @@ def test_named_units_speak_for_the_class_and_against_it(client: ExplanationClien
 
 
 def test_the_model_describes_itself(client: ExplanationClient) -> None:
-    (model,) = client.models()
+    model, other = client.models()
     assert model == client.model(MODEL)
+    assert (model.version, other.version, other.name) == ("1", "2", MODEL)
+    assert model.default_version
+    assert not other.default_version
     assert model.name == MODEL
     assert model.ready
     assert "grad-cam" in [method.id for method in model.methods]

@@ -30,8 +30,8 @@ def test_training_reaches_every_part() -> None:
     torch.manual_seed(0)
     model = build()
     before = {name: value.clone() for name, value in model.named_parameters()}
-    images = np.random.default_rng(0).integers(0, 256, (64, 112, 112, 3), dtype=np.uint8)
-    targets = torch.eye(10)[torch.arange(64) % 10]
+    images = np.random.default_rng(0).integers(0, 256, (256, 112, 112, 3), dtype=np.uint8)
+    targets = torch.eye(10)[torch.arange(256) % 10]
     train_convolutions(model, images, targets, epochs=1)
     assert all(torch.equal(value, before[f"classifier.{name}"]) for name, value in model.classifier.named_parameters())
     train(model, images, targets, epochs=1)
@@ -51,7 +51,7 @@ def test_a_network_learns_the_classes_of_a_folder(tmp_path: Path) -> None:
     torch.manual_seed(0)
     pictures = open_pictures(_folder(tmp_path), side=112)
     network = MaskedVGG(SMALL, side=112, seen_rows=7, hidden=(8,), classes=2, batch_norm=True)
-    fit(network, pictures, epochs=6, batch=4, rate=0.03)
+    fit(network, pictures, epochs=30, batch=4, rate=0.01)
     assert not network.training
     with torch.no_grad():
         found = [int(network(image[None]).argmax()) for image, _ in pictures]
