@@ -64,6 +64,7 @@ def test_the_papers_network() -> None:
 def test_reading_no_row_is_having_weights_of_zero_for_it() -> None:
     network = _thin()
     first = network.classifier[0]
+    assert isinstance(first, nn.Linear)
     whole = nn.Linear(4 * 14 * 14, first.out_features)
     masked = torch.zeros(first.out_features, 4, 14, 14)
     masked[:, :, :5] = first.weight.detach().view(-1, 4, 5, 14)
