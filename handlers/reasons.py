@@ -1,6 +1,7 @@
 """Reasons: the named units of the explained layer that spoke for a target and against it."""
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Final
 
 from camserve.v1 import explanation_pb2 as pb
@@ -49,12 +50,11 @@ class Reasons:
 
     def of(self, explained: Explained, place: int) -> Sequence[pb.Reason]:
         """The reasons for one target of a row: those for it, strongest first, then those against it, likewise."""
-        found = [
-            pb.Reason(name=name, unit=unit, layer=layer, contribution=contributions[place, unit].item())
-            for layer, contributions in explained.contributions.items()
-            for unit, name in self._names[layer].items()
+        values = {layer: rows[place].tolist() for layer, rows in explained.contributions.items()}
+        found = [(own[unit], layer, unit) for layer, own in values.items() for unit in self._names[layer]]
+        found.sort(key=itemgetter(0))
+        chosen = [one for one in reversed(found[-TOP:]) if one[0] > 0] + [one for one in found[:TOP] if one[0] < 0]
+        return [
+            pb.Reason(name=self._names[layer][unit], unit=unit, layer=layer, contribution=contribution)
+            for contribution, layer, unit in chosen
         ]
-        found.sort(key=lambda reason: reason.contribution)
-        against = [reason for reason in found[:TOP] if reason.contribution < 0]
-        favour = [reason for reason in found[-TOP:] if reason.contribution > 0]
-        return [*reversed(favour), *against]

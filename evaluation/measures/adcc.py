@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from evaluation.measures.complexity import mean_activation
+from evaluation.measures.similarity import correlation
 
 
 def coherency(maps: Tensor, again: Tensor) -> Tensor:
@@ -19,11 +20,7 @@ def coherency(maps: Tensor, again: Tensor) -> Tensor:
     Returns:
         ``[N]`` in [0, 1]; 0 where a map is flat, for which there is no correlation.
     """
-    first, second = (m.double().flatten(1) for m in (maps, again))
-    first, second = first - first.mean(1, keepdim=True), second - second.mean(1, keepdim=True)
-    spread = (first.square().sum(1) * second.square().sum(1)).sqrt()
-    pearson = (first * second).sum(1) / spread.where(spread > 0, 1.0)
-    return ((pearson.clamp(-1.0, 1.0) + 1) / 2).where(spread > 0, 0.0).to(maps.dtype)
+    return ((correlation(maps, again).clamp(-1.0, 1.0) + 1) / 2).nan_to_num(0.0).to(maps.dtype)
 
 
 def adcc(maps: Tensor, again: Tensor, drop: Tensor) -> Tensor:

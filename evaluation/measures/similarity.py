@@ -15,6 +15,22 @@ RADIUS: Final = 5
 _C1, _C2 = 0.01**2, 0.03**2  # (K1 L)^2 and (K2 L)^2, for values in a range of L = 1
 
 
+def correlation(maps: Tensor, others: Tensor) -> Tensor:
+    """Pearson's correlation of the pixels of two maps.
+
+    Args:
+        maps: ``[N, ...]``.
+        others: of the same shape.
+
+    Returns:
+        float64 ``[N]`` in [-1, 1] but for rounding; not a number where one of two is flat.
+    """
+    first, second = (m.double().flatten(1) for m in (maps, others))
+    first, second = first - first.mean(1, keepdim=True), second - second.mean(1, keepdim=True)
+    spread = (first.square().sum(1) * second.square().sum(1)).sqrt()
+    return (first * second).sum(1) / spread.where(spread > 0, torch.nan)
+
+
 def rank_correlation(maps: Tensor, others: Tensor) -> Tensor:
     """Spearman's rank correlation of the pixels of two maps; equal values share the mean of their ranks.
 
@@ -26,10 +42,7 @@ def rank_correlation(maps: Tensor, others: Tensor) -> Tensor:
         float64 ``[N]`` in [-1, 1]; 1 for equal maps, also flat ones, and 0 where only one of two is flat.
     """
     first, second = (torch.from_numpy(rankdata(m.double().cpu().flatten(1).numpy(), axis=1)) for m in (maps, others))
-    first, second = first - first.mean(1, keepdim=True), second - second.mean(1, keepdim=True)
-    spread = (first.square().sum(1) * second.square().sum(1)).sqrt()
-    found = (first * second).sum(1) / spread.where(spread > 0, 1.0)
-    return found.masked_fill((first == second).all(1), 1.0)
+    return correlation(first, second).nan_to_num(0.0).masked_fill((first == second).all(1), 1.0)
 
 
 def ssim(maps: Tensor, others: Tensor) -> Tensor:

@@ -13,6 +13,8 @@ from saliency import Explanation, TargetError, UnsuitableError, WarningKind, met
 from saliency import method as find
 from tests.nets import CLASSES, NETS, images, make
 
+pytestmark = pytest.mark.usefixtures("one_core")
+
 UNSUITABLE = {
     "attention-rollout": set(NETS) - {"tokens"},
     "cam": {"flat head", "in place", "curved head", "tokens"},
@@ -41,15 +43,6 @@ EMPTY = {WarningKind.FLAT, WarningKind.ALL_NEGATIVE}
 
 each_method = pytest.mark.parametrize("method", METHODS)
 each_pair = pytest.mark.parametrize(("method", "kind"), PAIRS)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_core() -> Iterator[None]:
-    """Small tensors are faster so, most of all in eight threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def explain(net: nn.Module, x: Tensor, targets: Any, method: str, layer: str) -> Explanation:

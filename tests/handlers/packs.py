@@ -1,5 +1,7 @@
 """Packs as the gateway sends them, and what comes back."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -82,3 +84,13 @@ def assert_same(together: pb.ExplainResponse, alone: pb.ExplainResponse) -> None
             np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4, err_msg=name)
         words = [[(token.text, token.start, token.end) for token in e.tokens] for e in (a, b)]
         assert words[0] == words[1]
+
+
+@contextmanager
+def encoder_runs(servable: Explainer[Any]) -> Iterator[list[int]]:
+    """Notes the batch of each run of the network's encoder."""
+    noted: list[int] = []
+    encoder = servable.runner.network.get_submodule("encoder")
+    handle = encoder.register_forward_hook(lambda _module, inputs, _output: noted.append(len(inputs[0])))
+    yield noted
+    handle.remove()

@@ -17,7 +17,7 @@ from model_store.recipe import load_recipe
 from model_store.scenes.vocabulary import CAPTION_WORDS
 from model_store.words import END, UNKNOWN, Words
 from tests.handlers.conftest import png, scenes_folder
-from tests.handlers.packs import assert_same, explained, predicted, refused, send, values
+from tests.handlers.packs import assert_same, encoder_runs, explained, predicted, refused, send, values
 
 CPU = torch.device("cpu")
 TEXT = "a small red circle above a large blue square"
@@ -138,12 +138,8 @@ def test_a_pack_gives_what_lone_requests_give(captioner: Captioner) -> None:
 
 @pytest.fixture
 def runs(captioner: Captioner) -> Iterator[list[int]]:
-    """Notes the batch of each run of the encoder."""
-    noted: list[int] = []
-    encoder = captioner.runner.network.get_submodule("encoder")
-    handle = encoder.register_forward_hook(lambda _module, inputs, _output: noted.append(len(inputs[0])))
-    yield noted
-    handle.remove()
+    with encoder_runs(captioner) as noted:
+        yield noted
 
 
 def test_all_words_come_of_one_run_of_the_encoder(captioner: Captioner, runs: list[int]) -> None:

@@ -17,7 +17,7 @@ from model_store.recipe import RecipeError, load_recipe
 from model_store.scenes.vocabulary import ANSWERS, QUESTION_WORDS
 from model_store.words import Words
 from tests.handlers.conftest import png, scenes_folder
-from tests.handlers.packs import assert_same, explained, predicted, refused, send, values
+from tests.handlers.packs import assert_same, encoder_runs, explained, predicted, refused, send, values
 
 CPU = torch.device("cpu")
 COLOUR, COUNT = "what colour is the circle?", "how many stars are there?"
@@ -110,12 +110,8 @@ def test_a_pack_gives_what_lone_requests_give(chooser: Chooser) -> None:
 
 @pytest.fixture
 def runs(chooser: Chooser) -> Iterator[list[int]]:
-    """Notes the batch of each run of the encoder."""
-    noted: list[int] = []
-    encoder = chooser.runner.network.get_submodule("encoder")
-    handle = encoder.register_forward_hook(lambda _module, inputs, _output: noted.append(len(inputs[0])))
-    yield noted
-    handle.remove()
+    with encoder_runs(chooser) as noted:
+        yield noted
 
 
 def test_a_pack_runs_the_model_once_for_each_question(chooser: Chooser, runs: list[int]) -> None:

@@ -1,12 +1,12 @@
 """The algebra of conceptors: its identities, in both precisions, for states that span their space and that do not."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import Tensor
 
 from saliency.conceptor import conceptor, conjunction, disjunction, negation, span
+
+pytestmark = pytest.mark.usefixtures("one_core")
 
 D = 12
 ERRORS = {torch.float32: 2e-5, torch.float64: 1e-12}
@@ -14,15 +14,6 @@ ERRORS = {torch.float32: 2e-5, torch.float64: 1e-12}
 each_dtype = pytest.mark.parametrize("dtype", list(ERRORS), ids=str)
 each_count = pytest.mark.parametrize("count", [4, 30])
 each_aperture = pytest.mark.parametrize("aperture", [0.1, 1.0, 10.0])
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_core() -> Iterator[None]:
-    """Small matrices are faster so."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def _states(count: int, seed: int, dtype: torch.dtype = torch.float64) -> Tensor:

@@ -1,6 +1,6 @@
 """Conceptor-CAM against formulas without Boolean operations, in float64; and what must not change its maps."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,6 +12,8 @@ from saliency import Contrast, Counter, OptionError, UnsuitableError, explain
 from saliency.families import conceptor_cam
 from tests.nets import images, make
 
+pytestmark = pytest.mark.usefixtures("one_core")
+
 BASES = ["grad-cam", "grad-cam++", "hires-cam", "layer-cam", "score-cam", "xgrad-cam"]
 NEGATIVES = ["opposite", "rivals", "background", "remainder", "none"]
 WEIGHTS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -21,15 +23,6 @@ WEIGHTS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "xgrad-cam": lambda a, g: (g * a).sum((1, 2), keepdim=True) / a.sum((1, 2), keepdim=True),
 }
 """What a base multiplies the activation with, of A and its gradient, both ``[C, h, w]``."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_core() -> Iterator[None]:
-    """Small matrices are faster so."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def _rest(net: Any, activation: Tensor) -> Tensor:

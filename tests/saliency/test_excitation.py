@@ -1,6 +1,6 @@
 """The rules of excitation backprop against its equation, written with dense matrices in float64."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,17 +13,10 @@ from torch.nn.utils import fuse_conv_bn_eval
 from saliency import explain
 from tests.nets import CLASSES, images
 
+pytestmark = pytest.mark.usefixtures("one_core")
+
 MWP = "excitation-backprop"
 TARGETS = [[1, 3], [0, 2]]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_core() -> Iterator[None]:
-    """Small tensors are faster so."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def _shared(mass: Tensor, function: Callable[[Tensor], Tensor], parents: Tensor) -> Tensor:

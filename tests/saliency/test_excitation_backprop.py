@@ -1,6 +1,6 @@
 """Excitation backprop: closed forms of its maps, what becomes of the mass, and what it refuses."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,16 +16,9 @@ from saliency.families.excitation_backprop import ContrastiveExcitationBackprop
 from saliency.targets import Contrast, Targets
 from tests.nets import CLASSES, images, make
 
+pytestmark = pytest.mark.usefixtures("one_core")
+
 MWP, C_MWP = "excitation-backprop", "contrastive-excitation-backprop"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_core() -> Iterator[None]:
-    """Small tensors are faster so."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 STRUCTURES: dict[str, tuple[Callable[..., nn.Module], list[str]]] = {

@@ -1,6 +1,5 @@
 """Opti-CAM against the authors' procedure, written down once more in float64, and what its search promises."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +14,11 @@ from model_store.scenes.dataset import HELD_OUT_SEEDS, collect, draw_examples
 from saliency import Progress, UnsuitableError, WarningKind, explain, normalize, upsample
 from tests.nets import CLASSES, images, make
 
+pytestmark = pytest.mark.usefixtures("one_core")
+
 BLACK = [-2.0, -1.5, -1.0]
 STEPS = 12
 SCENES = Path(__file__).resolve().parents[2] / "model_store" / "scenes-classifier"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_core() -> Iterator[None]:
-    """Small tensors are faster so."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def _activation(net: nn.Module, layer: str, x: Tensor) -> Tensor:
