@@ -13,7 +13,7 @@ METRICS_PORT ?= 9464
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help venv install install-dev demo serve test test-fast lint format proto docs train-scenes dissect audit clean
+.PHONY: help venv install install-dev demo serve test test-fast lint format proto docs train-scenes dissect audit claims clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -67,6 +67,10 @@ dissect: install ## name what the scenes models' units look for; after any train
 
 audit: install-dev ## compare and audit methods on scenes into one report, out/audit/index.html
 	$(BIN)/camserve-eval audit
+
+claims: install-dev ## measure what papers claim of their methods on scenes, into docs/claims.md
+	$(BIN)/camserve-eval claims
+	cp out/claims/report.md docs/claims.md
 
 clean: ## remove the virtual environment, archives and outputs
 	rm -rf $(VENV) out model_store/*.mar

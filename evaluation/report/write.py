@@ -4,13 +4,14 @@ import json
 from pathlib import Path
 
 from evaluation.report.document import document
+from evaluation.report.markdown import chapters
 from evaluation.report.page import page
 from evaluation.report.report import Report
 from evaluation.report.spreadsheet import plot_csv, table_csv
 
 
 def write(report: Report, folder: Path) -> Path:
-    """Writes ``index.html``, ``report.json`` and, per table and plot, ``<section>/<name>.csv``.
+    """Writes ``index.html``, ``report.md``, ``report.json`` and, per table and plot, ``<section>/<name>.csv``.
 
     A file is there whole or not at all, whatever stops the run; the page comes last. Other files are left alone.
 
@@ -31,6 +32,7 @@ def write(report: Report, folder: Path) -> Path:
         f"{section.name}/{plot.name}.csv": plot_csv(plot) for section in report.sections for plot in section.plots
     }
     texts["report.json"] = json.dumps(document(report), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    texts["report.md"] = chapters(report)
     texts["index.html"] = page(report)
     for name, text in texts.items():
         _put(folder / name, text)
