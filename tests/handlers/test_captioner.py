@@ -138,6 +138,8 @@ def test_a_pack_gives_what_lone_requests_give(captioner: Captioner) -> None:
 
 @pytest.fixture
 def runs(captioner: Captioner) -> Iterator[list[int]]:
+    for text in (TEXT, ""):
+        explained(captioner, _request(text))  # texts of a new length are looked at first
     with encoder_runs(captioner) as noted:
         yield noted
 
