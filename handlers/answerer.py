@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from camserve.v1 import explanation_pb2 as pb
-from handlers.explainer import Answer, Job
+from handlers.explainer import Answer
+from handlers.job import Job
 from handlers.language import Text, Tokenizer
 from handlers.messages import answer_prediction, resolved_answer
 from handlers.preprocessing import Picture

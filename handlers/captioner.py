@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from camserve.v1 import explanation_pb2 as pb
-from handlers.explainer import Answer, Job
+from handlers.explainer import Answer
+from handlers.job import Job
 from handlers.language import Text
 from handlers.messages import caption_prediction, heatmap, resolved_caption
 from handlers.preprocessing import Picture

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from camserve.errors import FailedPreconditionError
-from handlers.explainer import AskedT, Explainer
+from handlers.explainer import Explainer
+from handlers.job import AskedT
 from handlers.language import Text, Tokenizer
 from handlers.rows import Row
 from handlers.tokens import Span, TokenScores, text_probabilities
