@@ -28,7 +28,14 @@ def test_files_are_those_that_are_named(report: Report, tmp_path: Path) -> None:
     folder = tmp_path / "out" / "audit"
     assert write(report, folder) == folder / "index.html"
     files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert files == {"index.html", "report.md", "report.json", "first-one/main.csv", "first-one/by-depth.csv"}
+    assert files == {
+        "index.html",
+        "report.md",
+        "report.json",
+        "first-one/main.csv",
+        "first-one/by-depth.csv",
+        "first-one/gallery-1.png",
+    }
     assert (folder / "index.html").read_text() == page(report)
     text = (folder / "report.md").read_text()
     assert [line for line in text.splitlines() if line.startswith("#")] == [
