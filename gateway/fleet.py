@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 
 from camserve.errors import CamserveError, InternalError, NotFoundError
@@ -14,7 +15,7 @@ from gateway.card import Card
 from gateway.metrics import Metrics, QueueMetrics
 from gateway.queue import PackQueue, Run
 from gateway.settings import GatewaySettings
-from gateway.upstream import ModelRef, TorchServe
+from gateway.upstream import ModelRef, TorchServe, Workers
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ class ServedModel:
         queue: where its requests wait.
         doubted: set when a run showed that the count of workers may be wrong.
         card: its description, from the time when a worker first gave it.
-        workers: how many of its workers can answer.
+        workers: its workers as they were last seen.
     """
 
     def __init__(self, ref: ModelRef, run: Run, settings: GatewaySettings, metrics: QueueMetrics) -> None:
@@ -37,7 +38,7 @@ class ServedModel:
         self.doubted = asyncio.Event()
         self.queue = PackQueue(run, settings, metrics, doubt=self.doubted.set)
         self.card: Card | None = None
-        self.workers = 0
+        self.workers = Workers()
         self._holders = 0
         self._let_go = asyncio.Event()
 
@@ -60,7 +61,7 @@ class ServedModel:
     @property
     def ready(self) -> bool:
         """Whether it can answer now."""
-        return self.workers > 0
+        return self.workers.ready > 0
 
     def describe(self) -> pb.Model:
         """Its description as it is now; name and version alone until a worker has given more."""
@@ -147,8 +148,7 @@ class Fleet:
     async def close(self) -> None:
         """Closes the connection to TorchServe, whose workers count no more; the watch must have ended."""
         for served in self:
-            self._metrics.workers(served.ref.name).dec(served.workers)
-            served.workers = 0
+            self._see(served, Workers())
         await self._upstream.close()
 
     async def watch(self, changed: Callable[[], Awaitable[None]]) -> None:
@@ -159,11 +159,10 @@ class Fleet:
 
     async def _watch(self, served: ServedModel, changed: Callable[[], Awaitable[None]]) -> None:
         while True:
-            workers = await self._ready_workers(served)
+            workers = await self._workers(served)
             was_ready = served.ready
-            self._metrics.workers(served.ref.name).inc(workers - served.workers)
-            served.workers = workers
-            served.queue.set_workers(workers)
+            self._see(served, workers)
+            served.queue.set_workers(workers.ready)
             if served.ready != was_ready:
                 log.info("%s is %s", served.ref, "ready" if served.ready else "not ready")
                 await changed()
@@ -174,15 +173,27 @@ class Fleet:
             if not served.ready or served.doubted.is_set():
                 await asyncio.sleep(_SOON)
 
-    async def _ready_workers(self, served: ServedModel) -> int:
+    async def _workers(self, served: ServedModel) -> Workers:
+        before = served.workers
         try:
-            workers = await self._upstream.ready_workers(served.ref)
-            if workers and not served.ready:
+            workers = await self._upstream.workers(served.ref)
+            if workers.ready and not served.ready:
                 served.card = await self._ask(served.ref)
         except CamserveError as error:
             log.debug("%s cannot answer: %s", served.ref, error)
-            return 0
-        return workers
+            return replace(before, ready=0)
+        # One that is being started again has no process for a while.
+        return replace(workers, processes={**before.processes, **workers.processes})
+
+    def _see(self, served: ServedModel, workers: Workers) -> None:
+        """Takes note of a model's workers, and accounts for what is new of them."""
+        metrics, before = self._metrics.workers(served.ref.name), served.workers
+        metrics.ready.inc(workers.ready - before.ready)
+        metrics.wanted.inc(workers.wanted - before.wanted)
+        metrics.restarts.inc(
+            sum(before.processes.get(name, process) != process for name, process in workers.processes.items())
+        )
+        served.workers = workers
 
     async def _ask(self, ref: ModelRef) -> Card:
         reply = await self._upstream.run(ref, worker_pb2.Pack(describe=worker_pb2.Describe()))

@@ -1,9 +1,12 @@
 """What ``grpc.health.v1`` says."""
 
-from grpc_health.v1 import health_pb2
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio
 
 from gateway.catalog import Catalog
+
+_TIMEOUT = 5.0
 
 
 class Health:
@@ -34,3 +37,22 @@ class Health:
     async def close(self) -> None:
         """Says NOT_SERVING from now on, whatever happens."""
         await self.servicer.enter_graceful_shutdown()
+
+
+def check_health(address: str, credentials: grpc.ChannelCredentials | None = None, name: str | None = None) -> bool:
+    """Asks a server whether all that it serves is ready; one that does not answer within 5 s is not.
+
+    Args:
+        address: its host and port.
+        credentials: for one that speaks TLS.
+        name: in its certificate; None: the host.
+    """
+    options = [("grpc.ssl_target_name_override", name)] if name else None
+    with (
+        grpc.secure_channel(address, credentials, options) if credentials else grpc.insecure_channel(address)
+    ) as channel:
+        try:
+            reply = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=_TIMEOUT)
+        except grpc.RpcError:
+            return False
+    return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)

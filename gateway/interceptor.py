@@ -1,6 +1,8 @@
 """Running every call of a service inside a context manager."""
 
+import asyncio
 import inspect
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
@@ -38,11 +40,20 @@ class Method:
 Scope = Callable[[Method, Context], AbstractAsyncContextManager[None]]
 """Makes the context manager of one call."""
 
-_KINDS = {
-    (False, False): ("unary", "unary_unary", grpc.unary_unary_rpc_method_handler),
-    (False, True): ("server_stream", "unary_stream", grpc.unary_stream_rpc_method_handler),
-    (True, False): ("client_stream", "stream_unary", grpc.stream_unary_rpc_method_handler),
-    (True, True): ("bidi_stream", "stream_stream", grpc.stream_stream_rpc_method_handler),
+KINDS = {
+    (False, False): "unary",
+    (False, True): "server_stream",
+    (True, False): "client_stream",
+    (True, True): "bidi_stream",
+}
+"""The kind of a method, by whether requests and responses are streams."""
+
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+_HANDLERS = {
+    "unary": ("unary_unary", grpc.unary_unary_rpc_method_handler),
+    "server_stream": ("unary_stream", grpc.unary_stream_rpc_method_handler),
+    "client_stream": ("stream_unary", grpc.stream_unary_rpc_method_handler),
+    "bidi_stream": ("stream_stream", grpc.stream_stream_rpc_method_handler),
 }
 
 
@@ -61,9 +72,7 @@ class ScopeInterceptor(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
-        kind, attribute, make = _KINDS[handler.request_streaming, handler.response_streaming]
-        service, _, name = handler_call_details.method.removeprefix("/").rpartition("/")
-        method = Method(service, name, kind)
+        method, attribute, make = method_of(handler_call_details, handler)
         behaviour = getattr(handler, attribute)
         if inspect.isasyncgenfunction(behaviour):
             behaviour = _writing(behaviour)
@@ -71,7 +80,29 @@ class ScopeInterceptor(grpc.aio.ServerInterceptor):
         for scope in reversed(self._scopes):
             behaviour = _inside(scope, method, behaviour)
         deserialize = handler.request_deserializer
-        return make(behaviour, deserialize and _telling(deserialize), handler.response_serializer)
+        made: _Handler = make(behaviour, deserialize and _telling(deserialize), handler.response_serializer)
+        return made
+
+
+def method_of(details: grpc.HandlerCallDetails, handler: "_Handler") -> tuple[Method, str, Callable[..., Any]]:
+    """Which method a handler is of, the attribute with its behaviour, and what makes another handler of that kind."""
+    kind = KINDS[handler.request_streaming, handler.response_streaming]
+    service, _, name = details.method.removeprefix("/").rpartition("/")
+    return Method(service, name, kind), *_HANDLERS[kind]
+
+
+def status_code(context: Context) -> grpc.StatusCode:
+    """The status of a call that ends here.
+
+    Ask in the ``finally`` of a scope, because only there it shows that a call was cancelled. Of an aborted call it is
+    the status that it was aborted with, whether that still reached the caller or not.
+    """
+    if isinstance(sys.exception(), asyncio.CancelledError):
+        remaining = context.time_remaining()
+        passed = remaining is not None and remaining <= 0
+        return grpc.StatusCode.DEADLINE_EXCEEDED if passed else grpc.StatusCode.CANCELLED
+    code = context.code()  # a number, or None while nothing but success has been said
+    return _CODES[int(code)] if isinstance(code, int) else code or grpc.StatusCode.OK
 
 
 def _inside(scope: Scope, method: Method, behaviour: Callable[..., Any]) -> Callable[..., Any]:

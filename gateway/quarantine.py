@@ -12,8 +12,8 @@ _MOST = 1024  # remembered; the oldest are forgotten first
 class Quarantine:
     """Remembers requests that killed workers, and refuses them for a while.
 
-    Two requests are the same if they differ in nothing but their ids. After a while one is let in again: what killed
-    the workers may have been something else, such as an administrator.
+    Two requests are the same if they differ in nothing but ids and traces. After a while one is let in again: what
+    killed the workers may have been something else, such as an administrator.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -48,5 +48,6 @@ def _digest(item: worker_pb2.Item) -> bytes:
     same = worker_pb2.Item()
     same.CopyFrom(item)
     same.ClearField("time_left")
+    same.ClearField("traceparent")
     (same.explain if same.WhichOneof("request") == "explain" else same.predict).ClearField("request_id")
     return hashlib.sha256(same.SerializeToString(deterministic=True)).digest()

@@ -146,6 +146,8 @@ class PackQueue:
         self._bytes -= entry.size
         self._cost -= entry.cost
         self._metrics.depth.dec()
+        if not entry.returned:  # each request once
+            self._metrics.wait.observe(time.monotonic() - entry.since)
         self._freed.set()
 
     def _dropped(self, entry: Entry) -> None:
@@ -191,7 +193,7 @@ class PackQueue:
         try:
             await self._answer(pack)
         except WorkerDiedError as error:
-            self._metrics.worker_deaths.inc()
+            self._metrics.lost_runs.inc()
             self._doubt()
             for entry in pack:
                 await self._again_alone(entry, error)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -15,21 +15,26 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from camserve.tracing import tracer
+from camserve.v1 import explanation_pb2 as pb
 from camserve.v1 import explanation_pb2_grpc
 from gateway.access.callers import Callers
 from gateway.access.gate import Gate
 from gateway.access.tls import server_credentials
+from gateway.call_log import CallLog
 from gateway.catalog import Catalog
 from gateway.drain import Drain
 from gateway.fleet import Fleet
 from gateway.health import Health
-from gateway.interceptor import ScopeInterceptor
+from gateway.interceptor import KINDS, Method, ScopeInterceptor
 from gateway.metrics import Metrics
 from gateway.metrics_server import MetricsServer
 from gateway.service import SERVICE, ExplanationService
 from gateway.settings import MIB, GatewaySettings, variable
 from gateway.status import Statuses
 from gateway.succession import Succession
+from gateway.tracing import Tracing
+from gateway.traffic import TrafficInterceptor
 from gateway.upstream import ModelRef, TorchServe, TorchServeAddresses
 
 __all__ = ["BoundPorts", "ModelRef", "TorchServeAddresses", "serve"]
@@ -47,10 +52,12 @@ class BoundPorts:
     Attributes:
         grpc: of the service, health and reflection.
         metrics: of ``/metrics``.
+        torchserve_metrics: of TorchServe's own, where it has them and runs here.
     """
 
     grpc: int
     metrics: int
+    torchserve_metrics: int | None = None
 
 
 async def serve(
@@ -79,8 +86,13 @@ async def serve(
     Raises:
         OSError: a port is taken.
         SettingError: a file that the settings name cannot be used.
+        TracingError: traces are asked for and cannot be made.
     """
     metrics = Metrics()
+    metrics.set_queue_limit(settings.queue_items)
+    metrics.expect(_methods())
+    tracing = Tracing(tracer("camserve-gateway"))
+    call_log = CallLog(SERVICE, bool(settings.log_calls))
     catalog = Catalog(Fleet(TorchServe(upstream, settings.upstream_timeout), models, settings, metrics))
     statuses = Statuses(metrics)
     drain = Drain(SERVICE, statuses)
@@ -93,11 +105,23 @@ async def serve(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-", dir=scratch, ignore_cleanup_errors=True))
         )
         service = ExplanationService(
-            catalog, settings, metrics, render_pool=render_pool, closing=drain.closing, folder=folder
+            *(catalog, settings, metrics),
+            tracing=tracing,
+            call_log=call_log,
+            render_pool=render_pool,
+            closing=drain.closing,
+            folder=folder,
         )
         gate = Gate(Callers(Path(settings.callers_file)) if settings.callers_file else None)
-        scopes = ScopeInterceptor(metrics.scope, drain.scope, statuses.scope, gate.scope)
-        server = _server(settings, scopes, service, health)
+        scopes = ScopeInterceptor(
+            tracing.scope,  # outermost, because the others account for the call that it opens
+            call_log.scope,
+            metrics.scope,
+            drain.scope,
+            statuses.scope,
+            gate.scope,  # innermost, because whom it does not know gets a status like any other error
+        )
+        server = _server(settings, [TrafficInterceptor(metrics), scopes], service, health)
         ports = BoundPorts(
             grpc=_bind(server, settings, server_credentials(settings)),
             metrics=await stack.enter_async_context(_metrics_port(settings, metrics)),
@@ -115,10 +139,13 @@ async def serve(
 
 
 def _server(
-    settings: GatewaySettings, interceptor: ScopeInterceptor, service: ExplanationService, health: Health
+    settings: GatewaySettings,
+    interceptors: Sequence[grpc.aio.ServerInterceptor],
+    service: ExplanationService,
+    health: Health,
 ) -> grpc.aio.Server:
     server = grpc.aio.server(
-        interceptors=[interceptor],
+        interceptors=interceptors,
         options=(
             ("grpc.max_receive_message_length", settings.max_image_bytes + MIB),
             ("grpc.max_send_message_length", settings.max_response_bytes + MIB),
@@ -136,6 +163,12 @@ def _server(
     names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server)
     return server
+
+
+def _methods() -> Iterator[Method]:
+    """The methods of the service."""
+    for method in pb.DESCRIPTOR.services_by_name["ExplanationService"].methods:
+        yield Method(SERVICE, method.name, KINDS[method.client_streaming, method.server_streaming])
 
 
 def _bind(server: grpc.aio.Server, settings: GatewaySettings, credentials: grpc.ServerCredentials | None) -> int:

@@ -53,6 +53,7 @@ class GatewaySettings:
             response and startup timeouts together, because TorchServe restarts a worker when a call is given up.
         quarantine: seconds for which a request that killed two workers is refused.
         drain_timeout: seconds that accepted requests may take to finish when the server stops.
+        log_calls: 1 logs a line for each call, without anything of the image or the texts in it.
     """
 
     host: str = "127.0.0.1"
@@ -78,6 +79,7 @@ class GatewaySettings:
     upstream_timeout: float = _between(900.0, 1.0, 86400.0)
     quarantine: float = _between(600.0, 0.0, 86400.0)
     drain_timeout: float = _between(30.0, 0.0, 3600.0)
+    log_calls: int = _between(0, 0, 1)
 
     def __post_init__(self) -> None:
         """Checks bounds.

@@ -15,9 +15,9 @@ from camserve.channel import (
     DEFAULT_ADDRESS,
     DEFAULT_TIMEOUT,
     call_error,
-    call_metadata,
     checked_timeout,
 )
+from camserve.metadata import CallMetadata
 from camserve.models import Model
 from camserve.progress import Progress, event
 from camserve.requests import (
@@ -58,7 +58,7 @@ class AsyncExplanationClient:
         """As `ExplanationClient`."""
         self._address = address
         self._timeout = checked_timeout(timeout)
-        self._metadata = call_metadata(token, address, encrypted=credentials is not None)
+        self._metadata = CallMetadata(token, address, encrypted=credentials is not None)
         self._channel = (
             grpc.aio.secure_channel(address, credentials, options=CHANNEL_OPTIONS)
             if credentials
@@ -90,7 +90,7 @@ class AsyncExplanationClient:
         data = encode(image)
         request = pb.ExplainProgressRequest(request=explain_request(data, **arguments), map_every=map_every)
         seconds = self._timeout if timeout is None else checked_timeout(timeout)
-        call = self._stub.ExplainProgress(request, timeout=seconds, metadata=self._metadata)
+        call = self._stub.ExplainProgress(request, timeout=seconds, metadata=self._metadata())
         async with aclosing(self._responses(call, seconds)) as responses:
             async for response in responses:
                 yield event(response, data)
@@ -107,7 +107,7 @@ class AsyncExplanationClient:
         """
         bulk = Bulk()
         seconds = None if timeout is None else checked_timeout(timeout)
-        call = self._stub.ExplainStream(bulk.async_requests(items), timeout=seconds, metadata=self._metadata)
+        call = self._stub.ExplainStream(bulk.async_requests(items), timeout=seconds, metadata=self._metadata())
         async with aclosing(self._responses(call, seconds)) as responses:
             async for response in responses:
                 yield bulk.result(response)
@@ -186,6 +186,6 @@ class AsyncExplanationClient:
     ) -> _Response:
         seconds = self._timeout if timeout is None else checked_timeout(timeout)
         try:
-            return await method(request, timeout=seconds, metadata=self._metadata)
+            return await method(request, timeout=seconds, metadata=self._metadata())
         except grpc.RpcError as error:
             raise call_error(error, self._address, seconds) from error

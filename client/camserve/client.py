@@ -13,9 +13,9 @@ from camserve.channel import (
     DEFAULT_ADDRESS,
     DEFAULT_TIMEOUT,
     call_error,
-    call_metadata,
     checked_timeout,
 )
+from camserve.metadata import CallMetadata
 from camserve.models import Model
 from camserve.progress import Progress, event
 from camserve.requests import (
@@ -37,7 +37,8 @@ class ExplanationClient:
     """Asks a camserve server for predictions and the heatmaps that explain them.
 
     One client may be shared by many threads. Every call has a deadline. Calls that met no server (UNAVAILABLE) are
-    retried within it, others never. Errors are those of ``camserve.errors``.
+    retried within it, others never. Errors are those of ``camserve.errors``. Where OpenTelemetry is installed and a
+    span is open, calls carry its trace context.
 
     Example:
         >>> with ExplanationClient("localhost:50051") as client:
@@ -67,7 +68,7 @@ class ExplanationClient:
         """
         self._address = address
         self._timeout = checked_timeout(timeout)
-        self._metadata = call_metadata(token, address, encrypted=credentials is not None)
+        self._metadata = CallMetadata(token, address, encrypted=credentials is not None)
         self._channel = (
             grpc.secure_channel(address, credentials, options=CHANNEL_OPTIONS)
             if credentials
@@ -141,7 +142,7 @@ class ExplanationClient:
         data = encode(image)
         request = pb.ExplainProgressRequest(request=explain_request(data, **arguments), map_every=map_every)
         seconds = self._timeout if timeout is None else checked_timeout(timeout)
-        call = self._stub.ExplainProgress(request, timeout=seconds, metadata=self._metadata)
+        call = self._stub.ExplainProgress(request, timeout=seconds, metadata=self._metadata())
         return (event(response, data) for response in self._responses(call, seconds))
 
     def explain_stream(
@@ -165,9 +166,8 @@ class ExplanationClient:
         """
         bulk = Bulk()
         seconds = None if timeout is None else checked_timeout(timeout)
-        return self._results(
-            bulk, self._stub.ExplainStream(bulk.requests(items), timeout=seconds, metadata=self._metadata), seconds
-        )
+        call = self._stub.ExplainStream(bulk.requests(items), timeout=seconds, metadata=self._metadata())
+        return self._results(bulk, call, seconds)
 
     def predict(
         self,
@@ -252,6 +252,6 @@ class ExplanationClient:
     ) -> _Response:
         seconds = self._timeout if timeout is None else checked_timeout(timeout)
         try:
-            return method(request, timeout=seconds, metadata=self._metadata)
+            return method(request, timeout=seconds, metadata=self._metadata())
         except grpc.RpcError as error:
             raise call_error(error, self._address, seconds) from error

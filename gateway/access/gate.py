@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from camserve.errors import UnauthenticatedError
 from gateway.access.allowance import CALLER
 from gateway.access.callers import Callers
+from gateway.call import current
 from gateway.interceptor import Context, Method
 
 _OPEN = "grpc.health.v1.Health"  # to probes, which have no tokens
@@ -37,4 +38,5 @@ class Gate:
                     "the token is not known here, or no longer; ask for another", "TOKEN_UNKNOWN"
                 )
             CALLER.set(allowance)
+            current().caller = allowance.name
         yield

@@ -9,9 +9,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NoReturn
 
-from gateway.launcher.ports import PortReservation, TorchServePorts
+from gateway.launcher.ports import FREE_PORTS, PortReservation, TorchServePorts
 from gateway.launcher.process import TorchServeError, TorchServeProcess, run_torchserve
-from gateway.upstream import TorchServeAddresses
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +22,8 @@ class Keeper:
     """Starts a TorchServe again when it ends, on the same ports, with pauses that grow.
 
     Attributes:
-        addresses: where it listens.
+        ports: what it listens on.
+        addresses: where it is reached from here.
         failing: ends with TorchServeError if it cannot start at all: it or a worker ended before all were ready once.
     """
 
@@ -31,7 +31,8 @@ class Keeper:
         self, run_dir: Path, java: Path, archives: Sequence[Path], workers: int, ports: TorchServePorts
     ) -> None:
         """Takes what `run_torchserve` takes."""
-        self.addresses = TorchServeAddresses(f"127.0.0.1:{ports.inference}", f"127.0.0.1:{ports.management}")
+        self.ports = ports
+        self.addresses = ports.addresses
         self._arguments = (run_dir, java, archives, workers, ports)
         self._served = False
         self._process: TorchServeProcess | None = None
@@ -68,7 +69,9 @@ class Keeper:
 
 
 @asynccontextmanager
-async def keep_torchserve(run_dir: Path, java: Path, archives: Sequence[Path], workers: int) -> AsyncIterator[Keeper]:
+async def keep_torchserve(
+    run_dir: Path, java: Path, archives: Sequence[Path], workers: int, wanted: TorchServePorts = FREE_PORTS
+) -> AsyncIterator[Keeper]:
     """Keeps a TorchServe running as long as the context lasts, without waiting for its workers to be ready.
 
     Args:
@@ -76,8 +79,9 @@ async def keep_torchserve(run_dir: Path, java: Path, archives: Sequence[Path], w
         java: to run it with.
         archives: to load, all of one folder.
         workers: how many there will be in all.
+        wanted: where it listens; by default on loopback, on free ports.
     """
-    with contextlib.closing(PortReservation()) as reservation:
+    with contextlib.closing(PortReservation(wanted)) as reservation:
         keeper = Keeper(run_dir, java, archives, workers, reservation.ports)
         try:
             yield keeper

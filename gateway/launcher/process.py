@@ -5,12 +5,13 @@ import contextlib
 import logging
 import math
 import os
+import shutil
 import sys
 import tempfile
 from asyncio.subprocess import Process
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import NoReturn, cast
 
@@ -18,7 +19,6 @@ from gateway.launcher import guardian
 from gateway.launcher.config import command_line, write_config
 from gateway.launcher.log import TorchServeLog, WorkerDied
 from gateway.launcher.ports import TorchServePorts
-from gateway.upstream import TorchServeAddresses
 
 log = logging.getLogger(__name__)
 
@@ -38,18 +38,28 @@ def make_run_dir() -> Path:
     return Path(tempfile.mkdtemp(prefix="camserve-", dir=parent if len(parent) <= _LONGEST_TEMP_DIR else "/tmp"))  # noqa: S108
 
 
+@contextmanager
+def temporary_run_dir() -> Iterator[Path]:
+    """A folder of `make_run_dir` as long as the context lasts."""
+    run_dir = make_run_dir()
+    try:
+        yield run_dir
+    finally:
+        shutil.rmtree(run_dir, ignore_errors=True)
+
+
 class TorchServeProcess:
     """A running TorchServe.
 
     Attributes:
-        addresses: where it listens once it has started.
+        addresses: where it is reached from here once it has started.
         watching: follows its log as long as it runs, and ends with TorchServeError once TorchServe has ended, or once a
             worker died that never was ready.
     """
 
     def __init__(self, guarded: Process, ports: TorchServePorts) -> None:
         """Takes the guardian's process and the ports that TorchServe was told."""
-        self.addresses = TorchServeAddresses(f"127.0.0.1:{ports.inference}", f"127.0.0.1:{ports.management}")
+        self.addresses = ports.addresses
         self._guarded = guarded
         self._log = TorchServeLog()
         self._serving = False

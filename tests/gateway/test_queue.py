@@ -286,7 +286,7 @@ async def test_only_the_request_that_kills_workers_fails_and_is_refused_from_the
     assert results[0].reason == "WORKER_CRASHED"
     assert isinstance(results[1], Answer)
     assert isinstance(results[2], Answer)
-    assert queue.sample("camserve_worker_deaths_total") == 2
+    assert queue.sample("camserve_lost_runs_total") == 2
     assert queue.doubts == 2
     with pytest.raises(FailedPreconditionError) as caught:
         await queue.submit("a under another id")
