@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 
 from camserve.errors import CamserveError, InternalError, NotFoundError
@@ -10,14 +11,14 @@ from camserve.v1 import explanation_pb2 as pb
 from camserve.worker.v1 import worker_pb2
 from gateway.admission.nearest import hint, shown
 from gateway.card import Card
-from gateway.metrics import Metrics
-from gateway.queue import PackQueue
+from gateway.metrics import Metrics, QueueMetrics
+from gateway.queue import PackQueue, Run
 from gateway.settings import GatewaySettings
 from gateway.upstream import ModelRef, TorchServe
 
 log = logging.getLogger(__name__)
 
-_LOADING_INTERVAL = 0.2  # seconds between looks at a model that is not ready
+_SOON = 0.2  # seconds until the next look at a model that is not ready, or whose workers are in doubt
 
 
 class ServedModel:
@@ -26,13 +27,15 @@ class ServedModel:
     Attributes:
         ref: which one.
         queue: where its requests wait.
+        doubted: set when a run showed that the count of workers may be wrong.
         card: its description, from the time when a worker first gave it.
         workers: how many of its workers can answer.
     """
 
-    def __init__(self, ref: ModelRef, queue: PackQueue) -> None:
+    def __init__(self, ref: ModelRef, run: Run, settings: GatewaySettings, metrics: QueueMetrics) -> None:
         self.ref = ref
-        self.queue = queue
+        self.doubted = asyncio.Event()
+        self.queue = PackQueue(run, settings, metrics, doubt=self.doubted.set)
         self.card: Card | None = None
         self.workers = 0
 
@@ -72,8 +75,8 @@ class Catalog:
         self._metrics = metrics
         self._models: dict[str, dict[str, ServedModel]] = {}
         for ref in sorted(models, key=lambda ref: (ref.name, ref.version)):
-            queue = PackQueue(partial(upstream.run, ref), settings, metrics.queue(ref.name))
-            self._models.setdefault(ref.name, {})[ref.version] = ServedModel(ref, queue)
+            served = ServedModel(ref, partial(upstream.run, ref), settings, metrics.queue(ref.name))
+            self._models.setdefault(ref.name, {})[ref.version] = served
         for name, versions in self._models.items():
             if sum(served.ref.default for served in versions.values()) != 1:
                 raise ValueError(f"model {name}: exactly one version must be the default one")
@@ -125,7 +128,12 @@ class Catalog:
             if served.ready != was_ready:
                 log.info("%s is %s", served.ref, "ready" if served.ready else "not ready")
                 await changed()
-            await asyncio.sleep(self._settings.poll_interval if served.ready else _LOADING_INTERVAL)
+            served.doubted.clear()
+            if served.ready:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(served.doubted.wait(), self._settings.poll_interval)
+            if not served.ready or served.doubted.is_set():
+                await asyncio.sleep(_SOON)
 
     async def _ready_workers(self, served: ServedModel) -> int:
         try:

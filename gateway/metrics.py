@@ -26,6 +26,9 @@ class QueueMetrics:
     depth: Gauge
     in_flight: Gauge
     pack_size: Histogram
+    expired: Counter
+    abandoned: Counter
+    worker_deaths: Counter
 
 
 class Metrics:
@@ -57,13 +60,28 @@ class Metrics:
         self._depth = self._gauge("camserve_queue_depth", "Requests that wait for a worker.", ("model",))
         self._in_flight = self._gauge("camserve_in_flight", "Runs of a model under way.", ("model",))
         self._pack_size = self._histogram("camserve_pack_size", "Requests answered by one run.", ("model",), _ITEMS)
+        self._dropped = self._counter(
+            "camserve_dropped_total",
+            "Requests that left the queue and never reached a worker: expired or abandoned.",
+            ("model", "reason"),
+        )
+        self._worker_deaths = self._counter(
+            "camserve_worker_deaths_total", "Runs that ended with the end of their worker.", ("model",)
+        )
         self._workers = self._gauge("camserve_worker_ready", "Workers that can answer.", ("model",))
         self.stream_items = self._counter("camserve_stream_items_total", "Items of streams that ended.", ("grpc_code",))
         self.refusals = self._counter("camserve_refusals_total", "Requests that ended in an error.", ("reason",))
 
     def queue(self, model: str) -> QueueMetrics:
         """The metrics of a model's queue."""
-        return QueueMetrics(self._depth.labels(model), self._in_flight.labels(model), self._pack_size.labels(model))
+        return QueueMetrics(
+            self._depth.labels(model),
+            self._in_flight.labels(model),
+            self._pack_size.labels(model),
+            self._dropped.labels(model, "expired"),
+            self._dropped.labels(model, "abandoned"),
+            self._worker_deaths.labels(model),
+        )
 
     def workers(self, model: str) -> Gauge:
         """The number of a model's workers that can answer, over all its versions."""

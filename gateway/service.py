@@ -160,9 +160,9 @@ class ExplanationService(explanation_pb2_grpc.ExplanationServiceServicer):
             item = worker_pb2.Item(predict=request)
         queue = admitted.served.queue
         if bulk:
-            await queue.room(item.ByteSize())
+            await queue.room(item.ByteSize(), admitted.cost)
             deadline = min(deadline, time.monotonic() + self._settings.max_deadline)
-        answer = await queue.submit(item, deadline, watch)
+        answer = await queue.submit(item, deadline, watch, admitted.cost)
         if answer.result.WhichOneof("result") == "error":
             raise from_status(answer.result.error)
         return answer

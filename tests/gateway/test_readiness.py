@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 
 import grpc
 import pytest
@@ -10,7 +11,7 @@ from gateway.catalog import Catalog
 from gateway.metrics import Metrics
 from gateway.server import BoundPorts, serve
 from gateway.upstream import ModelRef, TorchServe
-from tests.gateway.client import SETTINGS, Gateway, picture, refused, until
+from tests.gateway.client import SETTINGS, Gateway, picture, refused, running_gateway, until
 from tests.gateway.torchserve import REF, FakeTorchServe
 
 SERVICE = "camserve.v1.ExplanationService"
@@ -36,6 +37,20 @@ async def test_health_follows_the_workers(gateway: Gateway, torchserve: FakeTorc
     await health_is(gateway, True)
     await gateway.stub.Explain(EXPLAIN)
     assert (await gateway.metrics())['camserve_worker_ready{model="shapes"}'] == 2
+
+
+async def test_a_torchserve_that_is_gone_is_noticed_by_its_first_caller_who_is_answered_when_it_is_back(
+    torchserve: FakeTorchServe,
+) -> None:
+    async with running_gateway(torchserve, replace(SETTINGS, poll_interval=3600)) as gateway:
+        torchserve.workers = 0
+        torchserve.failures.append((grpc.StatusCode.UNAVAILABLE, "Socket closed"))
+        call = asyncio.ensure_future(gateway.stub.Explain(EXPLAIN))
+        await health_is(gateway, False)
+        assert not call.done()
+        torchserve.workers = 1
+        assert (await call).explanations
+        await health_is(gateway, True)
 
 
 async def test_a_wrong_request_is_told_so_even_while_no_worker_is_ready(

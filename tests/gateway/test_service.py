@@ -94,7 +94,8 @@ async def test_a_workers_error_of_one_item_reaches_its_caller(gateway: Gateway, 
 
 
 async def test_unavailable_comes_with_both_hints_to_retry(gateway: Gateway, torchserve: FakeTorchServe) -> None:
-    torchserve.failures.append((grpc.StatusCode.INTERNAL, 'Model "shapes" has no worker to serve inference request'))
+    away = (grpc.StatusCode.INTERNAL, 'Model "shapes" has no worker to serve inference request')
+    torchserve.failures.extend((away, away))
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await gateway.stub.Explain(pb.ExplainRequest(model="shapes", image=picture()))
     assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
