@@ -6,9 +6,12 @@ import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import model_store
+from gateway.access.callers import new_token
 from gateway.launcher.java import JavaNotFoundError, find_java
 from gateway.launcher.launch import launch
 from gateway.launcher.process import TorchServeError
@@ -60,7 +63,18 @@ def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
     up.add_argument(
         "--metrics-port", type=int, help="port of /metrics, 0 for a free one (CAMSERVE_METRICS_PORT; default: 9464)"
     )
+    up.add_argument("--tls-certificate", metavar="FILE", help="PEM certificate chain (CAMSERVE_TLS_CERTIFICATE)")
+    up.add_argument("--tls-key", metavar="FILE", help="its PEM private key (CAMSERVE_TLS_KEY)")
+    up.add_argument(
+        "--tls-client-ca",
+        metavar="FILE",
+        help="PEM roots of certificates that callers must have (CAMSERVE_TLS_CLIENT_CA)",
+    )
+    up.add_argument("--callers-file", metavar="FILE", help="YAML of callers' tokens and limits (CAMSERVE_CALLERS_FILE)")
     up.set_defaults(run=_up)
+    token = commands.add_parser("token", help="make a token for a caller, and its entry for the file of callers")
+    token.add_argument("name", metavar="NAME", help="of the caller")
+    token.set_defaults(run=_token)
     build = commands.add_parser("build", parents=[store, named], help="pack models into archives for TorchServe")
     build.set_defaults(run=_build)
     check = commands.add_parser(
@@ -75,7 +89,8 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _up(options: argparse.Namespace) -> int:
-    settings = GatewaySettings.from_env(host=options.host, port=options.port, metrics_port=options.metrics_port)
+    given: dict[str, Any] = {setting.name: getattr(options, setting.name, None) for setting in fields(GatewaySettings)}
+    settings = GatewaySettings.from_env(**given)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
     def ready(ports: BoundPorts, models: list[ModelRef]) -> None:
@@ -84,6 +99,13 @@ def _up(options: argparse.Namespace) -> int:
         print(f"camserve ready: grpc {grpc}, metrics {metrics}, models {names}", flush=True)
 
     asyncio.run(launch(settings, options.model_store, options.models, ready))
+    return 0
+
+
+def _token(options: argparse.Namespace) -> int:
+    token, digest = new_token()
+    print(f"# give this token to {options.name}; it is shown only here:\n#   {token}", file=sys.stderr)
+    print(f"  - name: {options.name}\n    tokens: [{digest}]")
     return 0
 
 

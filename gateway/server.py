@@ -16,6 +16,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from camserve.v1 import explanation_pb2_grpc
+from gateway.access.callers import Callers
+from gateway.access.gate import Gate
+from gateway.access.tls import server_credentials
 from gateway.catalog import Catalog
 from gateway.drain import Drain
 from gateway.health import Health
@@ -31,6 +34,7 @@ __all__ = ["BoundPorts", "ModelRef", "TorchServeAddresses", "serve"]
 
 log = logging.getLogger(__name__)
 
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _STOP_GRACE = 1.0  # seconds for replies that are on their way when no call is left; watchers of health are cut off then
 
 
@@ -70,6 +74,7 @@ async def serve(
 
     Raises:
         OSError: a port is taken.
+        SettingError: a file that the settings name cannot be used.
     """
     metrics = Metrics()
     torchserve = TorchServe(upstream, settings.upstream_timeout)
@@ -87,9 +92,11 @@ async def serve(
         service = ExplanationService(
             catalog, settings, metrics, render_pool=render_pool, closing=drain.closing, folder=folder
         )
-        server = _server(settings, ScopeInterceptor(metrics.scope, drain.scope, statuses.scope), service, health)
+        gate = Gate(Callers(Path(settings.callers_file)) if settings.callers_file else None)
+        scopes = ScopeInterceptor(metrics.scope, drain.scope, statuses.scope, gate.scope)
+        server = _server(settings, scopes, service, health)
         ports = BoundPorts(
-            grpc=_bind(server, settings),
+            grpc=_bind(server, settings, server_credentials(settings)),
             metrics=await stack.enter_async_context(_metrics_port(settings, metrics)),
         )
         await server.start()
@@ -127,10 +134,15 @@ def _server(
     return server
 
 
-def _bind(server: grpc.aio.Server, settings: GatewaySettings) -> int:
+def _bind(server: grpc.aio.Server, settings: GatewaySettings, credentials: grpc.ServerCredentials | None) -> int:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host  # IPv6
+    address = f"{host}:{settings.port}"
+    if credentials is None and settings.host not in _LOOPBACK:
+        log.warning("the gRPC port is open to the network and not encrypted; see %s", variable("tls_certificate"))
     try:
-        return server.add_insecure_port(f"{host}:{settings.port}")
+        if credentials is None:
+            return server.add_insecure_port(address)
+        return server.add_secure_port(address, credentials)
     except RuntimeError as error:
         raise _cannot_listen(settings, "port", error) from error
 

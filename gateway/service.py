@@ -15,6 +15,7 @@ from camserve.errors import InvalidArgumentError, from_status
 from camserve.v1 import explanation_pb2 as pb
 from camserve.v1 import explanation_pb2_grpc
 from camserve.worker.v1 import worker_pb2
+from gateway.access.allowance import CALLER
 from gateway.admission.admission import Admission, Admitted
 from gateway.bulk import BulkStream
 from gateway.catalog import Catalog
@@ -158,11 +159,14 @@ class ExplanationService(explanation_pb2_grpc.ExplanationServiceServicer):
             item = worker_pb2.Item(explain=request)
         else:
             item = worker_pb2.Item(predict=request)
-        queue = admitted.served.queue
+        queue, allowance = admitted.served.queue, CALLER.get()
         if bulk:
-            await queue.room(item.ByteSize(), admitted.cost)
-            deadline = min(deadline, time.monotonic() + self._settings.max_deadline)
-        answer = await queue.submit(item, deadline, watch, admitted.cost)
+            await allowance.room(admitted.cost)
+        with allowance.use(admitted.cost):
+            if bulk:
+                await queue.room(item.ByteSize(), admitted.cost)
+                deadline = min(deadline, time.monotonic() + self._settings.max_deadline)
+            answer = await queue.submit(item, deadline, watch, admitted.cost)
         if answer.result.WhichOneof("result") == "error":
             raise from_status(answer.result.error)
         return answer

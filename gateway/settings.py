@@ -24,10 +24,16 @@ class GatewaySettings:
     """How the gateway listens and what it takes on.
 
     Attributes:
-        host: address that gRPC and metrics listen on. The transport is not encrypted, so the default is loopback;
-            ``0.0.0.0`` opens it to the network.
+        host: address that gRPC and metrics listen on; ``0.0.0.0`` opens both to the network, so see that the gRPC port
+            is encrypted then, and that strangers do not reach the metrics.
         port: gRPC port; 0 takes a free one.
         metrics_port: HTTP port of ``/metrics``; 0 takes a free one.
+        tls_certificate: PEM file with the server's certificate and those between it and the root; empty: the gRPC port
+            is not encrypted.
+        tls_key: PEM file with its private key.
+        tls_client_ca: PEM file with the roots of callers' certificates, which every caller must then have.
+        callers_file: YAML file with the tokens and limits of callers; empty: everyone may call. This file and those of
+            TLS are read again when they change.
         queue_items: requests that may wait for one model; those of bulk streams take half the places at most.
         queue_bytes: bytes that may wait for one model; the same goes for them.
         queue_cost: cost that may wait for one model, in forwards of it, about; an explanation by gradients costs 1,
@@ -52,6 +58,10 @@ class GatewaySettings:
     host: str = "127.0.0.1"
     port: int = _between(50051, 0, 65535)
     metrics_port: int = _between(9464, 0, 65535)
+    tls_certificate: str = ""
+    tls_key: str = ""
+    tls_client_ca: str = ""
+    callers_file: str = ""
     queue_items: int = _between(256, 1, 100_000)
     queue_bytes: int = _between(256 * MIB, MIB, 2**40)
     queue_cost: int = _between(4096, 1, 10**9)

@@ -3,6 +3,7 @@
 from camserve.aio import AsyncExplanationClient
 from camserve.bulk import StreamResult, stream_item
 from camserve.client import ExplanationClient
+from camserve.credentials import tls_credentials
 from camserve.errors import CamserveError
 from camserve.progress import Progress
 from camserve.requests import rendering_request
@@ -19,4 +20,5 @@ __all__ = [
     "class_target",
     "rendering_request",
     "stream_item",
+    "tls_credentials",
 ]

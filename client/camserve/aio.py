@@ -10,7 +10,14 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from camserve.bulk import Bulk, StreamResult
-from camserve.channel import CHANNEL_OPTIONS, DEFAULT_ADDRESS, DEFAULT_TIMEOUT, call_error, checked_timeout
+from camserve.channel import (
+    CHANNEL_OPTIONS,
+    DEFAULT_ADDRESS,
+    DEFAULT_TIMEOUT,
+    call_error,
+    call_metadata,
+    checked_timeout,
+)
 from camserve.models import Model
 from camserve.progress import Progress, event
 from camserve.requests import (
@@ -45,11 +52,13 @@ class AsyncExplanationClient:
         address: str = DEFAULT_ADDRESS,
         *,
         credentials: grpc.ChannelCredentials | None = None,
+        token: str = "",
         timeout: float = DEFAULT_TIMEOUT,
     ) -> None:
         """As `ExplanationClient`."""
         self._address = address
         self._timeout = checked_timeout(timeout)
+        self._metadata = call_metadata(token, address, encrypted=credentials is not None)
         self._channel = (
             grpc.aio.secure_channel(address, credentials, options=CHANNEL_OPTIONS)
             if credentials
@@ -81,7 +90,7 @@ class AsyncExplanationClient:
         data = encode(image)
         request = pb.ExplainProgressRequest(request=explain_request(data, **arguments), map_every=map_every)
         seconds = self._timeout if timeout is None else checked_timeout(timeout)
-        call = self._stub.ExplainProgress(request, timeout=seconds)
+        call = self._stub.ExplainProgress(request, timeout=seconds, metadata=self._metadata)
         async with aclosing(self._responses(call, seconds)) as responses:
             async for response in responses:
                 yield event(response, data)
@@ -98,7 +107,7 @@ class AsyncExplanationClient:
         """
         bulk = Bulk()
         seconds = None if timeout is None else checked_timeout(timeout)
-        call = self._stub.ExplainStream(bulk.async_requests(items), timeout=seconds)
+        call = self._stub.ExplainStream(bulk.async_requests(items), timeout=seconds, metadata=self._metadata)
         async with aclosing(self._responses(call, seconds)) as responses:
             async for response in responses:
                 yield bulk.result(response)
@@ -177,6 +186,6 @@ class AsyncExplanationClient:
     ) -> _Response:
         seconds = self._timeout if timeout is None else checked_timeout(timeout)
         try:
-            return await method(request, timeout=seconds)
+            return await method(request, timeout=seconds, metadata=self._metadata)
         except grpc.RpcError as error:
             raise call_error(error, self._address, seconds) from error

@@ -18,7 +18,8 @@ _EPILOG = """\
 exit status: 0 if all went well; 1 if the server is not there, failed or ran out of time; 2 if the input is at fault:
 a wrong argument, an unreadable file, an unknown model, class, method or layer; 130 if interrupted.
 
-environment: CAMSERVE_SERVER is the address of the server where --server does not say.
+environment: CAMSERVE_SERVER is the address of the server where --server does not say; CAMSERVE_TOKEN is your token, for
+a server that asks for one.
 """
 
 _EXAMPLES = """\
@@ -51,6 +52,10 @@ def parser() -> argparse.ArgumentParser:
         default=os.environ.get("CAMSERVE_SERVER", DEFAULT_ADDRESS),
         help="address of the server (default: $CAMSERVE_SERVER, else localhost:50051)",
     )
+    common.add_argument("--tls", action="store_true", help="encrypt, and trust the roots that gRPC knows")
+    common.add_argument("--ca", metavar="FILE", help="encrypt, and trust the roots in this PEM file")
+    common.add_argument("--certificate", metavar="FILE", help="PEM file with your own certificate, if the server asks")
+    common.add_argument("--key", metavar="FILE", help="PEM file with its private key")
     common.add_argument("--json", action="store_true", help="print JSON, in the names of camserve.v1")
     common.add_argument(
         "--timeout",

@@ -10,6 +10,7 @@ DEFAULT_ADDRESS = "localhost:50051"
 DEFAULT_TIMEOUT = 30.0
 """Seconds that a call may take, all attempts together."""
 
+_OWN_MACHINE = ("localhost:", "127.0.0.1:", "[::1]:", "unix:")
 _MIB = 1024 * 1024
 _MAX_REQUEST_BYTES = 32 * _MIB
 _MAX_RESPONSE_BYTES = 65 * _MIB
@@ -46,6 +47,24 @@ CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.min_reconnect_backoff_ms", 1000),
     ("grpc.max_reconnect_backoff_ms", 5000),
 )
+
+
+def call_metadata(token: str, address: str, *, encrypted: bool) -> tuple[tuple[str, str], ...]:
+    """What goes with every call.
+
+    Args:
+        token: the caller's; empty: it has none.
+        address: of the server.
+        encrypted: whether the channel is.
+
+    Raises:
+        ValueError: the token would leave this machine readable for everyone on the way.
+    """
+    if not token:
+        return ()
+    if not encrypted and not address.startswith(_OWN_MACHINE):
+        raise ValueError(f"token: the connection to {address} is not encrypted; give credentials too")
+    return (("authorization", f"Bearer {token}"),)
 
 
 def checked_timeout(timeout: float) -> float:

@@ -1,6 +1,7 @@
 """The ``camserve`` command: predictions and explanations from the shell."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,6 +11,7 @@ from typing import Unpack
 from camserve import report
 from camserve.arguments import parser
 from camserve.client import ExplanationClient
+from camserve.credentials import tls_credentials
 from camserve.errors import (
     CamserveError,
     FailedPreconditionError,
@@ -32,6 +34,7 @@ _INPUT_ERRORS = (InvalidArgumentError, NotFoundError, FailedPreconditionError)
 
 _HINTS = {
     "SERVER_UNREACHABLE": "Start one with `camserve-server up`, or say where it is with --server HOST:PORT.",
+    "TOKEN_REQUIRED": "Put your token into the variable CAMSERVE_TOKEN.",
     "DEADLINE_EXCEEDED": "Allow more with --timeout SECONDS.",
     "MODEL_UNKNOWN": "`camserve models` lists the models.",
     **dict.fromkeys(
@@ -57,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = parser().parse_args(argv)
     try:
-        with ExplanationClient(arguments.server, timeout=arguments.timeout) as client:
+        with _client(arguments) as client:
             _COMMANDS[arguments.command](client, arguments)
     except CamserveError as error:
         hint = f"\n{_HINTS[error.reason]}" if error.reason in _HINTS else ""
@@ -67,6 +70,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _fail(_EXIT_INTERRUPTED, "interrupted")
     return 0
+
+
+def _client(arguments: argparse.Namespace) -> ExplanationClient:
+    encrypted = arguments.tls or arguments.ca or arguments.certificate or arguments.key
+    try:
+        return ExplanationClient(
+            arguments.server,
+            credentials=tls_credentials(ca=arguments.ca, certificate=arguments.certificate, key=arguments.key)
+            if encrypted
+            else None,
+            token=os.environ.get("CAMSERVE_TOKEN", ""),  # not an argument, which every process could read
+            timeout=arguments.timeout,
+        )
+    except ValueError as error:
+        raise _InputError(f"{error} (--tls, --ca, --certificate, --key)") from None
 
 
 def _explain(client: ExplanationClient, arguments: argparse.Namespace) -> None:

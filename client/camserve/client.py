@@ -8,7 +8,14 @@ import grpc
 from google.protobuf.message import Message
 
 from camserve.bulk import Bulk, StreamResult
-from camserve.channel import CHANNEL_OPTIONS, DEFAULT_ADDRESS, DEFAULT_TIMEOUT, call_error, checked_timeout
+from camserve.channel import (
+    CHANNEL_OPTIONS,
+    DEFAULT_ADDRESS,
+    DEFAULT_TIMEOUT,
+    call_error,
+    call_metadata,
+    checked_timeout,
+)
 from camserve.models import Model
 from camserve.progress import Progress, event
 from camserve.requests import (
@@ -43,20 +50,24 @@ class ExplanationClient:
         address: str = DEFAULT_ADDRESS,
         *,
         credentials: grpc.ChannelCredentials | None = None,
+        token: str = "",
         timeout: float = DEFAULT_TIMEOUT,
     ) -> None:
         """Opens a channel, which connects when it is first used.
 
         Args:
             address: host and port of the server, or any gRPC target such as ``dns:///camserve:50051``.
-            credentials: for TLS, such as ``grpc.ssl_channel_credentials()``; None: no encryption.
+            credentials: for TLS, as `tls_credentials` or ``grpc.ssl_channel_credentials()`` make them; None: no
+                encryption.
+            token: the caller's, for a server that asks for one; it goes over encrypted connections or to this machine.
             timeout: seconds that a call may take, retries included, where the call says nothing else.
 
         Raises:
-            ValueError: the timeout is not above 0.
+            ValueError: the timeout is not above 0, or the token would go over an open connection.
         """
         self._address = address
         self._timeout = checked_timeout(timeout)
+        self._metadata = call_metadata(token, address, encrypted=credentials is not None)
         self._channel = (
             grpc.secure_channel(address, credentials, options=CHANNEL_OPTIONS)
             if credentials
@@ -130,7 +141,7 @@ class ExplanationClient:
         data = encode(image)
         request = pb.ExplainProgressRequest(request=explain_request(data, **arguments), map_every=map_every)
         seconds = self._timeout if timeout is None else checked_timeout(timeout)
-        call = self._stub.ExplainProgress(request, timeout=seconds)
+        call = self._stub.ExplainProgress(request, timeout=seconds, metadata=self._metadata)
         return (event(response, data) for response in self._responses(call, seconds))
 
     def explain_stream(
@@ -154,7 +165,9 @@ class ExplanationClient:
         """
         bulk = Bulk()
         seconds = None if timeout is None else checked_timeout(timeout)
-        return self._results(bulk, self._stub.ExplainStream(bulk.requests(items), timeout=seconds), seconds)
+        return self._results(
+            bulk, self._stub.ExplainStream(bulk.requests(items), timeout=seconds, metadata=self._metadata), seconds
+        )
 
     def predict(
         self,
@@ -239,6 +252,6 @@ class ExplanationClient:
     ) -> _Response:
         seconds = self._timeout if timeout is None else checked_timeout(timeout)
         try:
-            return method(request, timeout=seconds)
+            return method(request, timeout=seconds, metadata=self._metadata)
         except grpc.RpcError as error:
             raise call_error(error, self._address, seconds) from error
