@@ -2,13 +2,15 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 import trustme
 
 from camserve import AsyncExplanationClient, tls_credentials
-from camserve.errors import UnavailableError
+from camserve.v1 import explanation_pb2 as pb
+from camserve.v1 import explanation_pb2_grpc
 from gateway.access.tls import server_credentials
 from gateway.settings import GatewaySettings, SettingError
 from tests.gateway.access.conftest import Pki
@@ -28,8 +30,14 @@ async def models(gateway: Gateway, credentials: grpc.ChannelCredentials | None) 
 
 
 async def not_let_in(gateway: Gateway, credentials: grpc.ChannelCredentials | None) -> None:
-    with pytest.raises(UnavailableError):
-        await models(gateway, credentials)
+    address = f"localhost:{gateway.ports.grpc}"
+    options = [("grpc.enable_retries", 0)]  # which would make this slow
+    open_ = grpc.aio.insecure_channel(address, options)
+    async with grpc.aio.secure_channel(address, credentials, options) if credentials else open_ as channel:
+        stub: Any = explanation_pb2_grpc.ExplanationServiceStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.ListModels(pb.ListModelsRequest(), timeout=5)
+        assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
 
 
 async def test_tls(torchserve: FakeTorchServe, pki: Pki) -> None:
