@@ -18,12 +18,15 @@ class Health:
         self.servicer = aio.HealthServicer()
         self._service = service
         self._catalog = catalog
+        self._names: set[str] = set()
 
     async def update(self) -> None:
         """Says what the catalog knows now."""
         everything = all(served.ready for served in self._catalog)
         names = {"": everything, self._service: everything}
         names.update({served.ref.name: served.ready for served in self._catalog if served.ref.default})
+        names |= dict.fromkeys(self._names - set(names), False)  # models that are served no more
+        self._names.update(names)
         for name, serving in names.items():
             status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
             await self.servicer.set(name, status)

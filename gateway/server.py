@@ -21,6 +21,7 @@ from gateway.access.gate import Gate
 from gateway.access.tls import server_credentials
 from gateway.catalog import Catalog
 from gateway.drain import Drain
+from gateway.fleet import Fleet
 from gateway.health import Health
 from gateway.interceptor import ScopeInterceptor
 from gateway.metrics import Metrics
@@ -28,6 +29,7 @@ from gateway.metrics_server import MetricsServer
 from gateway.service import SERVICE, ExplanationService
 from gateway.settings import MIB, GatewaySettings, variable
 from gateway.status import Statuses
+from gateway.succession import Succession
 from gateway.upstream import ModelRef, TorchServe, TorchServeAddresses
 
 __all__ = ["BoundPorts", "ModelRef", "TorchServeAddresses", "serve"]
@@ -59,6 +61,7 @@ async def serve(
     ready: Callable[[BoundPorts], None] | None = None,
     stop: asyncio.Event,
     scratch: Path | None = None,
+    succession: Succession | None = None,
 ) -> None:
     """Serves until it is told to stop, and then finishes what it has accepted.
 
@@ -70,6 +73,7 @@ async def serve(
         models: the models that TorchServe serves; of each name exactly one version is the default.
         ready: called once, when every model has answered.
         stop: set it to end the service.
+        succession: through which another TorchServe may follow.
         scratch: where its temporary folder goes, which the workers must reach too; None: where the system has such.
 
     Raises:
@@ -77,14 +81,13 @@ async def serve(
         SettingError: a file that the settings name cannot be used.
     """
     metrics = Metrics()
-    torchserve = TorchServe(upstream, settings.upstream_timeout)
-    catalog = Catalog(torchserve, models, settings, metrics)
+    catalog = Catalog(Fleet(TorchServe(upstream, settings.upstream_timeout), models, settings, metrics))
     statuses = Statuses(metrics)
     drain = Drain(SERVICE, statuses)
     health = Health(SERVICE, catalog)
     await health.update()
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(torchserve.close)
+        stack.push_async_callback(catalog.close)
         render_pool = stack.enter_context(ThreadPoolExecutor(settings.render_threads, "render"))
         folder = Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-", dir=scratch, ignore_cleanup_errors=True))
@@ -102,12 +105,13 @@ async def serve(
         await server.start()
         stack.push_async_callback(server.stop, _STOP_GRACE)
         log.info("listening on %s, gRPC port %d, metrics port %d", settings.host, ports.grpc, ports.metrics)
-        await _until(stop, _watch(catalog, health, ports, ready))
-        stopped = time.monotonic()
-        await health.close()
-        if not await drain.close(settings.drain_timeout):
-            log.warning("requests were still running %g s after the stop and are cut off", settings.drain_timeout)
-        await torchserve.settle(max(0.0, stopped + settings.drain_timeout - time.monotonic()))
+        changed = _changed(catalog, health, ports, ready)
+        async with _beside((succession or Succession()).reign(catalog, settings, metrics, changed), stop):
+            stopped = time.monotonic()
+            await health.close()
+            if not await drain.close(settings.drain_timeout):
+                log.warning("requests were still running %g s after the stop and are cut off", settings.drain_timeout)
+            await catalog.settle(max(0.0, stopped + settings.drain_timeout - time.monotonic()))
 
 
 def _server(
@@ -164,29 +168,36 @@ def _cannot_listen(settings: GatewaySettings, setting: str, error: Exception) ->
     return OSError(f"cannot listen on {settings.host}:{port} ({error}); choose another port with {variable(setting)}")
 
 
-async def _until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
-    """Does work that has no end of its own until the event is set; passes on what the work raises."""
+@asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> AsyncIterator[None]:
+    """Does work that has no end of its own: enters when the event is set, and goes on with it until the context ends.
+
+    Raises:
+        Exception: what the work raised before.
+    """
     working = asyncio.create_task(work)
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
         if working.done():
             working.result()
+        yield
     finally:
         stopping.cancel()
         working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
 
 
-async def _watch(
+def _changed(
     catalog: Catalog, health: Health, ports: BoundPorts, ready: Callable[[BoundPorts], None] | None
-) -> None:
+) -> Callable[[], Coroutine[Any, Any, None]]:
     told = ready is None
 
-    async def changed() -> None:
+    async def call() -> None:
         nonlocal told
         await health.update()
         if ready is not None and not told and all(served.ready for served in catalog):
             told = True
             ready(ports)
 
-    await catalog.watch(changed)
+    return call

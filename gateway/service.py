@@ -160,13 +160,14 @@ class ExplanationService(explanation_pb2_grpc.ExplanationServiceServicer):
         else:
             item = worker_pb2.Item(predict=request)
         queue, allowance = admitted.served.queue, CALLER.get()
-        if bulk:
-            await allowance.room(admitted.cost)
-        with allowance.use(admitted.cost):
+        with admitted.served.held():
             if bulk:
-                await queue.room(item.ByteSize(), admitted.cost)
-                deadline = min(deadline, time.monotonic() + self._settings.max_deadline)
-            answer = await queue.submit(item, deadline, watch, admitted.cost)
+                await allowance.room(admitted.cost)
+            with allowance.use(admitted.cost):
+                if bulk:
+                    await queue.room(item.ByteSize(), admitted.cost)
+                    deadline = min(deadline, time.monotonic() + self._settings.max_deadline)
+                answer = await queue.submit(item, deadline, watch, admitted.cost)
         if answer.result.WhichOneof("result") == "error":
             raise from_status(answer.result.error)
         return answer

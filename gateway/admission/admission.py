@@ -17,7 +17,8 @@ from gateway.admission.fault import Faults, fault, raise_if_any
 from gateway.admission.ids import identifier
 from gateway.admission.nearest import hint, shown
 from gateway.card import Card
-from gateway.catalog import Catalog, ServedModel
+from gateway.catalog import Catalog
+from gateway.fleet import ServedModel
 from gateway.settings import GatewaySettings
 from gateway.upstream import RETRY_AFTER
 

@@ -70,6 +70,7 @@ def run_server(*arguments: str, env: Mapping[str, str] | None = None, log: IO[st
     with tempfile.TemporaryFile("w+") if log is None else contextlib.nullcontext(log) as stream:
         process = subprocess.Popen(  # noqa: S603
             [COMMAND, "up", "--port", "0", "--metrics-port", "0", *arguments],
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stream,
             text=True,

@@ -17,6 +17,7 @@ from camserve.errors import CamserveError, from_status
 from camserve.v1 import explanation_pb2_grpc
 from gateway.server import BoundPorts, serve
 from gateway.settings import GatewaySettings
+from gateway.succession import Succession
 from tests.gateway.torchserve import REF, FakeTorchServe
 
 SETTINGS = GatewaySettings(port=0, metrics_port=0, poll_interval=0.02)
@@ -59,11 +60,15 @@ class Gateway:
 
 
 @asynccontextmanager
-async def running_gateway(torchserve: FakeTorchServe, settings: GatewaySettings = SETTINGS) -> AsyncIterator[Gateway]:
+async def running_gateway(
+    torchserve: FakeTorchServe, settings: GatewaySettings = SETTINGS, succession: Succession | None = None
+) -> AsyncIterator[Gateway]:
     """A gateway that is ready to answer, stopped at the end."""
     ready: asyncio.Future[BoundPorts] = asyncio.get_running_loop().create_future()
     stop = asyncio.Event()
-    running = asyncio.create_task(serve(settings, torchserve.addresses, [REF], ready=ready.set_result, stop=stop))
+    running = asyncio.create_task(
+        serve(settings, torchserve.addresses, [REF], ready=ready.set_result, stop=stop, succession=succession)
+    )
     await asyncio.wait((ready, running), return_when=asyncio.FIRST_COMPLETED)
     if running.done():
         running.result()

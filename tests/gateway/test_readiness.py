@@ -7,7 +7,7 @@ import pytest
 from camserve.errors import InternalError
 from camserve.v1 import explanation_pb2 as pb
 from camserve.worker.v1 import worker_pb2
-from gateway.catalog import Catalog
+from gateway.fleet import Fleet
 from gateway.metrics import Metrics
 from gateway.server import BoundPorts, serve
 from gateway.upstream import ModelRef, TorchServe
@@ -90,15 +90,15 @@ async def test_ready_workers_alone_do_not_make_a_model_ready(torchserve: FakeTor
 async def test_a_model_that_loads_is_listed_and_refuses(torchserve: FakeTorchServe) -> None:
     upstream = TorchServe(torchserve.addresses, run_timeout=1)
     refs = [ModelRef("b", "1", default=False), ModelRef("b", "2"), ModelRef("a", "1")]
-    catalog = Catalog(upstream, refs, SETTINGS, Metrics())
-    listed = [served.describe() for served in catalog]
+    fleet = Fleet(upstream, refs, SETTINGS, Metrics())
+    listed = [served.describe() for served in fleet]
     assert [(model.name, model.version, model.default_version, model.ready) for model in listed] == [
         ("a", "1", True, False),
         ("b", "1", False, False),
         ("b", "2", True, False),
     ]
-    assert catalog.find("b", "").ref.version == "2"
-    assert catalog.find("b", "1").ref.version == "1"
+    assert fleet.find("b", "").ref.version == "2"
+    assert fleet.find("b", "1").ref.version == "1"
     await upstream.close()
 
 
@@ -107,5 +107,5 @@ async def test_a_name_has_one_default_version(torchserve: FakeTorchServe, defaul
     upstream = TorchServe(torchserve.addresses, run_timeout=1)
     refs = [ModelRef("a", str(version), default) for version, default in enumerate(defaults)]
     with pytest.raises(ValueError, match="model a: exactly one version"):
-        Catalog(upstream, refs, SETTINGS, Metrics())
+        Fleet(upstream, refs, SETTINGS, Metrics())
     await upstream.close()

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import time
 import zipfile
@@ -6,6 +7,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+
+from gateway.launcher.ports import PortReservation, TorchServePorts
 
 ArchiveFactory = Callable[[str, str], Path]
 DEADLINE_S = 60.0
@@ -36,7 +39,15 @@ def run_dir() -> Iterator[Path]:
 
     folder = make_run_dir()
     yield folder
-    assert not folder.exists(), "the run's folder was left behind"
+    if folder.exists():
+        assert list(folder.iterdir()) == [], "something was left behind in the run's folder"
+        folder.rmdir()
+
+
+@pytest.fixture
+def ports() -> Iterator[TorchServePorts]:
+    with contextlib.closing(PortReservation()) as reservation:
+        yield reservation.ports
 
 
 @pytest.fixture
