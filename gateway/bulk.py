@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
 import grpc
 
-from camserve.errors import InvalidArgumentError
+from camserve.errors import CamserveError, InvalidArgumentError
 from camserve.v1 import explanation_pb2 as pb
 from gateway.admission.fault import raise_if_any
 from gateway.admission.ids import identifier
@@ -40,7 +40,7 @@ class BulkStream:
         self._metrics = metrics
         self._free = asyncio.Semaphore(most)
         self._ids: set[str] = set()
-        self._cut_off = False
+        self._cut_off: CamserveError | None = None
         self._answered: asyncio.Queue[pb.ExplainStreamResponse | None] = asyncio.Queue()  # None is the end
 
     async def responses(
@@ -50,6 +50,7 @@ class BulkStream:
 
         Raises:
             UnavailableError: the server stops, and the caller had more to send.
+            InvalidArgumentError: what was sent cannot be read.
         """
         reading = asyncio.create_task(self._read(requests))
         try:
@@ -57,8 +58,8 @@ class BulkStream:
                 yield response
                 self._free.release()
             await reading
-            if self._cut_off:
-                raise draining()
+            if self._cut_off is not None:
+                raise self._cut_off
         finally:
             reading.cancel()
 
@@ -82,10 +83,12 @@ class BulkStream:
             await asyncio.wait((reading, closing), return_when=asyncio.FIRST_COMPLETED)
             if reading.done():
                 return reading.result()
-            self._cut_off = True
-            return None
+            self._cut_off = draining()
+        except CamserveError as error:  # what came is no item, and nothing can be made of what follows
+            self._cut_off = error
         finally:
             reading.cancel()
+        return None
 
     async def _handle(self, item: pb.ExplainStreamRequest) -> None:
         code = grpc.StatusCode.CANCELLED

@@ -1,12 +1,15 @@
 """Running every call of a service inside a context manager."""
 
 import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import grpc
+from google.protobuf.message import DecodeError
+
+from camserve.errors import InvalidArgumentError
 
 # Quoted, because only the stubs of grpc make these generic.
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -64,15 +67,56 @@ class ScopeInterceptor(grpc.aio.ServerInterceptor):
         behaviour = getattr(handler, attribute)
         if inspect.isasyncgenfunction(behaviour):
             behaviour = _writing(behaviour)
+        behaviour = (_checking_each if handler.request_streaming else _checking)(behaviour)
         for scope in reversed(self._scopes):
             behaviour = _inside(scope, method, behaviour)
-        return make(behaviour, handler.request_deserializer, handler.response_serializer)
+        deserialize = handler.request_deserializer
+        return make(behaviour, deserialize and _telling(deserialize), handler.response_serializer)
 
 
 def _inside(scope: Scope, method: Method, behaviour: Callable[..., Any]) -> Callable[..., Any]:
     async def call(request: Any, context: Context) -> Any:
         async with scope(method, context):
             return await behaviour(request, context)
+
+    return call
+
+
+_UNREADABLE = object()
+"""Stands for a message that could not be read, until there is a call to answer with an error."""
+
+
+def _telling(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    def read(data: bytes) -> Any:
+        try:
+            return deserialize(data)
+        except DecodeError:
+            return _UNREADABLE
+
+    return read
+
+
+def _checked(request: Any) -> Any:
+    if request is _UNREADABLE:
+        text = "the bytes of the message are none of its type; generate the client from the contract again"
+        raise InvalidArgumentError(text, "MESSAGE_UNREADABLE")
+    return request
+
+
+def _checking(behaviour: Callable[..., Any]) -> Callable[..., Any]:
+    async def call(request: Any, context: Context) -> Any:
+        return await behaviour(_checked(request), context)
+
+    return call
+
+
+def _checking_each(behaviour: Callable[..., Any]) -> Callable[..., Any]:
+    async def each(requests: AsyncIterator[Any]) -> AsyncGenerator[Any, None]:
+        async for request in requests:
+            yield _checked(request)
+
+    async def call(requests: AsyncIterator[Any], context: Context) -> Any:
+        return await behaviour(each(requests), context)
 
     return call
 
