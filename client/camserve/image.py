@@ -44,8 +44,8 @@ class ImageLimits:
         max_aspect_ratio: largest ratio of the longer side to the shorter.
         max_scans: passes of a JPEG over its pixels; usual ones have 10 at most. Each takes as long as an image, and 50
             bytes of the file.
-        max_decode_seconds: seconds of a processor that decoding may take, about: it is looked whenever the decoder reads
-            on, and between two looks the other bounds hold.
+        max_decode_seconds: seconds of a processor that decoding may take, about: it is looked at when the decoder
+            reads on, and between two looks the other bounds hold.
     """
 
     max_bytes: int = 16 * 1024 * 1024

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from camserve.cli import main
+from camserve.cli import _explain_watched, main
+from camserve.client import ExplanationClient
 from camserve.errors import InternalError
 from camserve.v1 import explanation_pb2 as pb
 from tests.client.fake_service import FakeService
@@ -64,6 +65,18 @@ def test_named_units_are_told(picture: str, capsys: pytest.CaptureFixture[str]) 
     text = capsys.readouterr().out
     assert "star because: star (+1.5), small (+0.25); against: ring (-0.5)\n" in text
     assert "circle because" not in text
+
+
+@pytest.mark.usefixtures("server")
+def test_progress_without_a_result_is_the_servers_fault(
+    picture: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("camserve.cli.ExplanationClient.explain_progress", lambda *_, **__: iter(()))
+    assert main(["explain", picture, "--progress"]) == 1
+    assert "without a result" in capsys.readouterr().err
+    with ExplanationClient("localhost:1") as client, pytest.raises(InternalError) as caught:
+        _explain_watched(client, b"", model="any")
+    assert caught.value.reason == "NO_RESULT"
 
 
 @pytest.mark.usefixtures("server")

@@ -84,7 +84,11 @@ async def test_an_unknown_model_cannot_be_described(gateway: Gateway) -> None:
     error = await refused(gateway.stub.GetModel(pb.GetModelRequest()))
     assert (error.code, error.violations[0].field) == (grpc.StatusCode.INVALID_ARGUMENT, "name")
     error = await refused(gateway.stub.ListModels(pb.ListModelsRequest(task=9)))  # type: ignore[arg-type]
-    assert (error.code, error.violations[0].field) == (grpc.StatusCode.INVALID_ARGUMENT, "task")
+    assert (error.code, error.reason, error.violations[0].field) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "TASK_UNKNOWN",
+        "task",
+    )
 
 
 async def test_a_workers_error_of_one_item_reaches_its_caller(gateway: Gateway, torchserve: FakeTorchServe) -> None:
