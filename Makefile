@@ -13,7 +13,7 @@ METRICS_PORT ?= 9464
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help venv install install-dev demo serve monitor test test-fast lint format proto docs dashboards train-scenes dissect audit claims clean
+.PHONY: help venv install install-dev demo serve monitor test test-fast lint format proto docs dashboards train-scenes dissect audit claims chaos clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -70,6 +70,9 @@ train-scenes: install ## train the scenes models again, from their seeds
 
 dissect: install ## name what the scenes models' units look for; after any training
 	$(BIN)/python -m evaluation.dissection --model $(wildcard model_store/scenes-*/)
+
+chaos: install-dev ## kill, overload and deceive a server; prints what it held
+	$(BIN)/python -m tests.chaos
 
 audit: install-dev ## compare and audit methods on scenes into one report, out/audit/index.html
 	$(BIN)/camserve-eval audit

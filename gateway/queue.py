@@ -162,27 +162,23 @@ class PackQueue:
             run.add_done_callback(self._ended)
 
     def _take(self) -> list[Entry]:
+        bounds = self._settings
         pack: list[Entry] = []
-        while self._waiting and len(pack) < self._settings.pack_items:
+        size = cost = 0
+        while self._waiting and len(pack) < bounds.pack_items:
             entry = self._waiting[0]
-            if pack and not self._fits(pack, entry):
+            too_much = size + entry.size > bounds.pack_bytes or cost + entry.cost > bounds.pack_cost
+            if pack and (entry.watch or pack[0].watch or too_much):
                 break
             self._waiting.popleft()
             self._left(entry)
             if entry.wanted():
                 pack.append(entry)
+                size += entry.size
+                cost += entry.cost
             else:
                 self._dropped(entry)
         return pack
-
-    def _fits(self, pack: Sequence[Entry], entry: Entry) -> bool:
-        bounds = self._settings
-        together = (*pack, entry)
-        return (
-            not any(each.watch for each in together)
-            and sum(each.size for each in together) <= bounds.pack_bytes
-            and sum(each.cost for each in together) <= bounds.pack_cost
-        )
 
     def _ended(self, run: asyncio.Task[None]) -> None:
         self._runs.discard(run)

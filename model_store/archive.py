@@ -12,6 +12,7 @@ import yaml
 from model_store.recipe import Recipe, load_recipe
 
 _CONFIG_FILE = "model-config.yaml"
+_BLOCK = 2**20
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold; archives of equal content are equal bytes
 
 
@@ -22,6 +23,8 @@ def archive_name(recipe: Recipe) -> str:
 
 def build_archive(folder: Path, out_dir: Path) -> Path:
     """Packs a model's recipe and the files it names, unless the archive that is there holds just that.
+
+    What somebody else put there is never loaded: every byte of it is compared.
 
     Args:
         folder: the model's folder.
@@ -38,13 +41,12 @@ def build_archive(folder: Path, out_dir: Path) -> Path:
     entries = _entries(folder, recipe)
     digest = _digest(entries)
     archive = out_dir / archive_name(recipe)
-    if _comment(archive) == digest:
+    if _digest_of(archive) == digest:
         return archive
     out_dir.mkdir(parents=True, exist_ok=True)
     part = archive.with_name(f".{archive.name}.{os.getpid()}")
     try:
         with zipfile.ZipFile(part, "w") as package:
-            package.comment = digest
             for name, content in sorted(entries.items()):
                 _write(package, name, content)
         part.replace(archive)
@@ -60,7 +62,7 @@ def is_current(folder: Path, out_dir: Path) -> bool:
         RecipeError: if the recipe is wrong.
     """
     recipe = load_recipe(folder)
-    return _comment(out_dir / archive_name(recipe)) == _digest(_entries(folder, recipe))
+    return _digest_of(out_dir / archive_name(recipe)) == _digest(_entries(folder, recipe))
 
 
 def _entries(folder: Path, recipe: Recipe) -> dict[str, Path | bytes]:
@@ -106,12 +108,25 @@ def _digest(entries: dict[str, Path | bytes]) -> bytes:
     return total.hexdigest().encode()
 
 
-def _comment(archive: Path) -> bytes | None:
+def _digest_of(archive: Path) -> bytes | None:
+    """The digest of what an archive holds; None if it is none, or not as they are made here."""
+    total = hashlib.sha256()
     try:
         with zipfile.ZipFile(archive) as package:
-            return package.comment
-    except (OSError, zipfile.BadZipFile):
+            entries = sorted(package.infolist(), key=lambda entry: entry.filename)
+            if len({entry.filename for entry in entries}) < len(entries):
+                return None
+            for entry in entries:
+                if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
+                    return None
+                inner = hashlib.sha256()
+                with package.open(entry) as stream:
+                    while block := stream.read(_BLOCK):
+                        inner.update(block)
+                total.update(f"{entry.filename}\0{inner.hexdigest()}\n".encode())
+    except (OSError, zipfile.BadZipFile, RuntimeError):  # the last if it is encrypted
         return None
+    return total.hexdigest().encode()
 
 
 def _write(package: zipfile.ZipFile, name: str, content: Path | bytes) -> None:

@@ -74,6 +74,8 @@ class Backends:
                 await self._replace(plan, archives)
             except (RecipeError, TorchServeError, OSError) as error:
                 log.error("the models stay as they were: %s", error)
+            except Exception:
+                log.exception("the models stay as they were")
 
     async def close(self) -> None:
         """Ends the one that serves."""

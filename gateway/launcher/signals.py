@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
+import os
 import signal
-import sys
 from collections.abc import Callable
 
 log = logging.getLogger(__name__)
@@ -29,5 +29,5 @@ def stop_on_signals() -> asyncio.Event:
 
 def reload_on_hangup(reload: Callable[[], None]) -> None:
     """Has SIGHUP call back, except in a terminal: one that closes sends it too, and shall end what runs in it."""
-    if not sys.stdin.isatty():
+    if not os.isatty(0):
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)

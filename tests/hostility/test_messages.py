@@ -1,7 +1,7 @@
 """The gateway and the handler against messages that were made to hurt them."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -10,13 +10,13 @@ from google.rpc import status_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from camserve.errors import InvalidArgumentError
 from camserve.v1 import explanation_pb2 as pb
 from camserve.worker.v1 import worker_pb2 as wire
-from handlers.pack import Servable, answer
+from handlers.pack import answer
 from tests.gateway.client import Gateway, picture, refused, running_gateway
 from tests.gateway.torchserve import FakeTorchServe
 from tests.hostility.messages import METHODS, fuzzed_messages
+from tests.hostility.servable import Picky
 
 COUNT = 2000
 _CALLERS_FAULT = {
@@ -82,19 +82,6 @@ async def test_metadata_that_is_too_long(gateway: Gateway) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await gateway.stub.Explain(request, metadata=(("a", "b" * 100_000),))
     assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
-
-
-class Picky(Servable[Any]):
-    """Reads nothing."""
-
-    def describe(self) -> pb.Model:
-        return pb.Model(name="picky")
-
-    def read(self, item: wire.Item, arrival: float) -> Any:
-        raise InvalidArgumentError("image is not to be read", "IMAGE_UNDECODABLE", field="image")
-
-    def run(self, jobs: Sequence[Any], reporter: object = None) -> list[wire.ItemResult]:
-        raise AssertionError("there is nothing to run")
 
 
 def _items() -> st.SearchStrategy[bytes]:

@@ -1,4 +1,5 @@
 import json
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -94,6 +95,33 @@ def test_a_damaged_archive_is_rebuilt(folder: Path, tmp_path: Path) -> None:
     archive.write_bytes(archive.read_bytes()[:100])
     assert not is_current(folder, tmp_path)
     assert zipfile.ZipFile(build_archive(folder, tmp_path)).testzip() is None
+
+
+def _forged(archive: Path, kind: str) -> None:
+    """Puts into the place of an archive what looks like it."""
+    with zipfile.ZipFile(archive) as package:
+        entries = {name: package.read(name) for name in package.namelist()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of names that are there twice
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED if kind == "bomb" else zipfile.ZIP_STORED) as package:
+            for name, content in entries.items():
+                package.writestr(name, b"import os\n" if (kind, name) == ("other code", "model.py") else content)
+            if kind == "path out of the folder":
+                package.writestr("../../evil.py", b"import os\n")
+            elif kind == "name twice":
+                package.writestr("model.py", b"import os\n")
+            elif kind == "bomb":
+                package.writestr("zeros", bytes(10**7))
+
+
+@pytest.mark.parametrize("kind", ["other code", "path out of the folder", "name twice", "bomb"])
+def test_an_archive_that_somebody_else_made_is_rebuilt(folder: Path, tmp_path: Path, kind: str) -> None:
+    archive = build_archive(folder, tmp_path)
+    good = archive.read_bytes()
+    _forged(archive, kind)
+    assert archive.read_bytes() != good
+    assert not is_current(folder, tmp_path)
+    assert build_archive(folder, tmp_path).read_bytes() == good
 
 
 def test_leaves_nothing_but_the_archive(folder: Path, tmp_path: Path) -> None:

@@ -237,6 +237,7 @@ async def test_a_captioner_takes_captions() -> None:
             (_caption("  "), "TEXT_BLANK", "targets[0].caption.text"),
             (_caption("a\tstar"), "TEXT_HAS_CONTROL_CHARACTERS", "targets[0].caption.text"),
             (_caption("a star\0"), "TEXT_HAS_CONTROL_CHARACTERS", "targets[0].caption.text"),
+            (_caption("a\u2028[PID]1"), "TEXT_HAS_CONTROL_CHARACTERS", "targets[0].caption.text"),
             (_caption("\x85"), "TEXT_BLANK", "targets[0].caption.text"),
             (_answer("what?"), "TARGET_KIND_MISMATCH", "targets[0].answer"),
             (pb.Target(class_target=pb.ClassTarget(index=0)), "TARGET_KIND_MISMATCH", "targets[0].class_target"),

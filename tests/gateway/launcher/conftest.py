@@ -14,11 +14,11 @@ ArchiveFactory = Callable[[str, str], Path]
 DEADLINE_S = 60.0
 
 
-def until(holds: Callable[[], bool], what: str) -> None:
+def until(holds: Callable[[], bool], what: str, seconds: float = DEADLINE_S) -> None:
     """Waits until something holds, for a bounded time."""
-    deadline = time.monotonic() + DEADLINE_S
+    deadline = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < deadline, f"waited {DEADLINE_S} s in vain until {what}"
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain until {what}"
         time.sleep(0.02)
 
 

@@ -129,6 +129,7 @@ def test_a_port_that_is_taken_is_named(store: Path, option: str) -> None:
     assert f"cannot listen on 127.0.0.1:{port}" in result.stderr
 
 
+@pytest.mark.timeout(900)
 def test_versions_are_rolled_in_and_out_at_sighup_and_no_request_fails(store: Path) -> None:
     with run_server("--model-store", str(store), "--models", "shapes") as server:
         with concurrent.futures.ThreadPoolExecutor() as pool, ExplanationClient(server.address) as client:
@@ -145,10 +146,12 @@ def test_versions_are_rolled_in_and_out_at_sighup_and_no_request_fails(store: Pa
             try:
                 add_model(store, "2")
                 server.process.send_signal(signal.SIGHUP)
-                until(lambda: client.model("shapes").version == "2", "version 2 is served")
+                until(lambda: client.model("shapes").version == "2", "version 2 is served", START_TIMEOUT_S)
                 shutil.rmtree(store / "shapes-2")
                 server.process.send_signal(signal.SIGHUP)
-                until(lambda: [m.version for m in client.models()] == ["1"], "version 1 is alone again")
+                until(
+                    lambda: [m.version for m in client.models()] == ["1"], "version 1 is alone again", START_TIMEOUT_S
+                )
             finally:
                 over.set()
             versions = [version for asked in asking for version in asked.result()]
