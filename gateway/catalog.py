@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from camserve.errors import CamserveError, InternalError, NotFoundError
@@ -13,7 +14,7 @@ from gateway.card import Card
 from gateway.metrics import Metrics
 from gateway.queue import PackQueue
 from gateway.settings import GatewaySettings
-from gateway.upstream import ModelRef, TorchServe
+from gateway.upstream import ModelRef, TorchServe, Workers
 
 log = logging.getLogger(__name__)
 
@@ -27,19 +28,19 @@ class ServedModel:
         ref: which one.
         queue: where its requests wait.
         card: its description, from the time when a worker first gave it.
-        workers: how many of its workers can answer.
+        workers: its workers as they were last seen.
     """
 
     def __init__(self, ref: ModelRef, queue: PackQueue) -> None:
         self.ref = ref
         self.queue = queue
         self.card: Card | None = None
-        self.workers = 0
+        self.workers = Workers()
 
     @property
     def ready(self) -> bool:
         """Whether it can answer now."""
-        return self.workers > 0
+        return self.workers.ready > 0
 
     def describe(self) -> pb.Model:
         """Its description as it is now; name and version alone until a worker has given more."""
@@ -117,25 +118,35 @@ class Catalog:
 
     async def _watch(self, served: ServedModel, changed: Callable[[], Awaitable[None]]) -> None:
         while True:
-            workers = await self._ready_workers(served)
+            workers = await self._workers(served)
             was_ready = served.ready
-            self._metrics.workers(served.ref.name).inc(workers - served.workers)
+            self._account(served, workers)
             served.workers = workers
-            served.queue.set_workers(workers)
+            served.queue.set_workers(workers.ready)
             if served.ready != was_ready:
                 log.info("%s is %s", served.ref, "ready" if served.ready else "not ready")
                 await changed()
             await asyncio.sleep(self._settings.poll_interval if served.ready else _LOADING_INTERVAL)
 
-    async def _ready_workers(self, served: ServedModel) -> int:
+    async def _workers(self, served: ServedModel) -> Workers:
+        before = served.workers
         try:
-            workers = await self._upstream.ready_workers(served.ref)
-            if workers and not served.ready:
+            workers = await self._upstream.workers(served.ref)
+            if workers.ready and not served.ready:
                 served.card = await self._ask(served.ref)
         except CamserveError as error:
             log.debug("%s cannot answer: %s", served.ref, error)
-            return 0
-        return workers
+            return replace(before, ready=0)
+        # One that is being started again has no process for a while.
+        return replace(workers, processes={**before.processes, **workers.processes})
+
+    def _account(self, served: ServedModel, workers: Workers) -> None:
+        metrics, before = self._metrics.workers(served.ref.name), served.workers
+        metrics.ready.inc(workers.ready - before.ready)
+        metrics.wanted.inc(workers.wanted - before.wanted)
+        metrics.restarts.inc(
+            sum(before.processes.get(name, process) != process for name, process in workers.processes.items())
+        )
 
     async def _ask(self, ref: ModelRef) -> Card:
         reply = await self._upstream.run(ref, worker_pb2.Pack(describe=worker_pb2.Describe()))

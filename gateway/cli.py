@@ -2,17 +2,18 @@
 
 import argparse
 import asyncio
-import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import model_store
+from camserve.tracing import TracingError
 from gateway.launcher.java import JavaNotFoundError, find_java
 from gateway.launcher.launch import launch
 from gateway.launcher.process import TorchServeError
 from gateway.launcher.selection import select_models
+from gateway.logs import LOG_FORMATS, configure_logs
 from gateway.server import BoundPorts
 from gateway.settings import GatewaySettings, SettingError
 from gateway.upstream import ModelRef
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser(os.environ).parse_args(arguments)
     try:
         return int(options.run(options))
-    except (SettingError, RecipeError, JavaNotFoundError, TorchServeError, OSError) as error:
+    except (SettingError, RecipeError, JavaNotFoundError, TorchServeError, TracingError, OSError) as error:
         print(f"camserve-server: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:  # a second Ctrl-C, from somebody who does not want to wait
@@ -60,6 +61,12 @@ def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
     up.add_argument(
         "--metrics-port", type=int, help="port of /metrics, 0 for a free one (CAMSERVE_METRICS_PORT; default: 9464)"
     )
+    up.add_argument(
+        "--log-format",
+        choices=LOG_FORMATS,
+        default=env.get("CAMSERVE_LOG_FORMAT") or "text",
+        help="lines for people, or JSON for programs (CAMSERVE_LOG_FORMAT; default: text)",
+    )
     up.set_defaults(run=_up)
     build = commands.add_parser("build", parents=[store, named], help="pack models into archives for TorchServe")
     build.set_defaults(run=_build)
@@ -76,7 +83,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 def _up(options: argparse.Namespace) -> int:
     settings = GatewaySettings.from_env(host=options.host, port=options.port, metrics_port=options.metrics_port)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    configure_logs(options.log_format)
 
     def ready(ports: BoundPorts, models: list[ModelRef]) -> None:
         names = ",".join(sorted({model.name for model in models}))

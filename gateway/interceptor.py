@@ -35,11 +35,19 @@ class Method:
 Scope = Callable[[Method, Context], AbstractAsyncContextManager[None]]
 """Makes the context manager of one call."""
 
-_KINDS = {
-    (False, False): ("unary", "unary_unary", grpc.unary_unary_rpc_method_handler),
-    (False, True): ("server_stream", "unary_stream", grpc.unary_stream_rpc_method_handler),
-    (True, False): ("client_stream", "stream_unary", grpc.stream_unary_rpc_method_handler),
-    (True, True): ("bidi_stream", "stream_stream", grpc.stream_stream_rpc_method_handler),
+KINDS = {
+    (False, False): "unary",
+    (False, True): "server_stream",
+    (True, False): "client_stream",
+    (True, True): "bidi_stream",
+}
+"""The kind of a method, by whether requests and responses are streams."""
+
+_HANDLERS = {
+    "unary": ("unary_unary", grpc.unary_unary_rpc_method_handler),
+    "server_stream": ("unary_stream", grpc.unary_stream_rpc_method_handler),
+    "client_stream": ("stream_unary", grpc.stream_unary_rpc_method_handler),
+    "bidi_stream": ("stream_stream", grpc.stream_stream_rpc_method_handler),
 }
 
 
@@ -58,15 +66,21 @@ class ScopeInterceptor(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
-        kind, attribute, make = _KINDS[handler.request_streaming, handler.response_streaming]
-        service, _, name = handler_call_details.method.removeprefix("/").rpartition("/")
-        method = Method(service, name, kind)
+        method, attribute, make = method_of(handler_call_details, handler)
         behaviour = getattr(handler, attribute)
         if inspect.isasyncgenfunction(behaviour):
             behaviour = _writing(behaviour)
         for scope in reversed(self._scopes):
             behaviour = _inside(scope, method, behaviour)
-        return make(behaviour, handler.request_deserializer, handler.response_serializer)
+        made: _Handler = make(behaviour, handler.request_deserializer, handler.response_serializer)
+        return made
+
+
+def method_of(details: grpc.HandlerCallDetails, handler: "_Handler") -> tuple[Method, str, Callable[..., Any]]:
+    """Which method a handler is of, the attribute with its behaviour, and what makes another handler of that kind."""
+    kind = KINDS[handler.request_streaming, handler.response_streaming]
+    service, _, name = details.method.removeprefix("/").rpartition("/")
+    return Method(service, name, kind), *_HANDLERS[kind]
 
 
 def _inside(scope: Scope, method: Method, behaviour: Callable[..., Any]) -> Callable[..., Any]:

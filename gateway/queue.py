@@ -156,6 +156,7 @@ class PackQueue:
     def _left(self, entry: _Entry) -> None:
         self._bytes -= entry.size
         self._metrics.depth.dec()
+        self._metrics.wait.observe(time.monotonic() - entry.since)
         self._freed.set()
 
     def _dispatch(self) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -15,16 +15,21 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from camserve.tracing import tracer
+from camserve.v1 import explanation_pb2 as pb
 from camserve.v1 import explanation_pb2_grpc
+from gateway.call_log import CallLog
 from gateway.catalog import Catalog
 from gateway.drain import Drain
 from gateway.health import Health
-from gateway.interceptor import ScopeInterceptor
+from gateway.interceptor import KINDS, Method, ScopeInterceptor
 from gateway.metrics import Metrics
 from gateway.metrics_server import MetricsServer
 from gateway.service import SERVICE, ExplanationService
 from gateway.settings import MIB, GatewaySettings, variable
 from gateway.status import Statuses
+from gateway.tracing import Tracing
+from gateway.traffic import TrafficInterceptor
 from gateway.upstream import ModelRef, TorchServe, TorchServeAddresses
 
 __all__ = ["BoundPorts", "ModelRef", "TorchServeAddresses", "serve"]
@@ -70,8 +75,13 @@ async def serve(
 
     Raises:
         OSError: a port is taken.
+        TracingError: traces are asked for and cannot be made.
     """
     metrics = Metrics()
+    metrics.set_queue_limit(settings.queue_items)
+    metrics.expect(_methods())
+    tracing = Tracing(tracer("camserve-gateway"))
+    call_log = CallLog(SERVICE, bool(settings.log_calls))
     torchserve = TorchServe(upstream, settings.upstream_timeout)
     catalog = Catalog(torchserve, models, settings, metrics)
     statuses = Statuses(metrics)
@@ -85,9 +95,15 @@ async def serve(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-", dir=scratch, ignore_cleanup_errors=True))
         )
         service = ExplanationService(
-            catalog, settings, metrics, render_pool=render_pool, closing=drain.closing, folder=folder
+            *(catalog, settings, metrics),
+            tracing=tracing,
+            call_log=call_log,
+            render_pool=render_pool,
+            closing=drain.closing,
+            folder=folder,
         )
-        server = _server(settings, ScopeInterceptor(metrics.scope, drain.scope, statuses.scope), service, health)
+        scopes = ScopeInterceptor(tracing.scope, call_log.scope, metrics.scope, drain.scope, statuses.scope)
+        server = _server(settings, [TrafficInterceptor(metrics), scopes], service, health)
         ports = BoundPorts(
             grpc=_bind(server, settings),
             metrics=await stack.enter_async_context(_metrics_port(settings, metrics)),
@@ -104,10 +120,13 @@ async def serve(
 
 
 def _server(
-    settings: GatewaySettings, interceptor: ScopeInterceptor, service: ExplanationService, health: Health
+    settings: GatewaySettings,
+    interceptors: Sequence[grpc.aio.ServerInterceptor],
+    service: ExplanationService,
+    health: Health,
 ) -> grpc.aio.Server:
     server = grpc.aio.server(
-        interceptors=[interceptor],
+        interceptors=interceptors,
         options=(
             ("grpc.max_receive_message_length", settings.max_image_bytes + MIB),
             ("grpc.max_send_message_length", settings.max_response_bytes + MIB),
@@ -125,6 +144,12 @@ def _server(
     names = (SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server)
     return server
+
+
+def _methods() -> Iterator[Method]:
+    """The methods of the service."""
+    for method in pb.DESCRIPTOR.services_by_name["ExplanationService"].methods:
+        yield Method(SERVICE, method.name, KINDS[method.client_streaming, method.server_streaming])
 
 
 def _bind(server: grpc.aio.Server, settings: GatewaySettings) -> int:

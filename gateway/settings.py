@@ -43,6 +43,7 @@ class GatewaySettings:
         upstream_timeout: seconds after which a run of a model is given up for lost; longer than the models' own
             response and startup timeouts together, because TorchServe restarts a worker when a call is given up.
         drain_timeout: seconds that accepted requests may take to finish when the server stops.
+        log_calls: 1 logs a line for each call, without anything of the image or the texts in it.
     """
 
     host: str = "127.0.0.1"
@@ -61,6 +62,7 @@ class GatewaySettings:
     poll_interval: float = _between(2.0, 0.01, 3600.0)
     upstream_timeout: float = _between(900.0, 1.0, 86400.0)
     drain_timeout: float = _between(30.0, 0.0, 3600.0)
+    log_calls: int = _between(0, 0, 1)
 
     def __post_init__(self) -> None:
         """Checks bounds.

@@ -3,7 +3,7 @@
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from time import monotonic
+from time import monotonic, time_ns
 from typing import Generic, Protocol, TypeVar
 
 from google.protobuf.message import DecodeError
@@ -12,8 +12,11 @@ from camserve.errors import CamserveError, InternalError
 from camserve.v1 import explanation_pb2 as pb
 from camserve.worker.v1 import worker_pb2 as wire
 from handlers.progress import Reporter
+from handlers.tracing import Spans
 
 log = logging.getLogger(__name__)
+
+_NO_SPANS = Spans(None)
 
 
 class Job(Protocol):
@@ -49,14 +52,16 @@ class Servable(ABC, Generic[JobT]):
         """
 
 
-def answer(servable: Servable[JobT], data: bytes, send: Callable[[bytes], None]) -> bytes:
+def answer(servable: Servable[JobT], data: bytes, send: Callable[[bytes], None], spans: Spans = _NO_SPANS) -> bytes:
     """Answers a serialized ``Pack`` with a serialized ``PackResult``; never raises for what callers sent.
 
     Args:
         servable: the model.
         data: the pack.
         send: sends a ``PackResult`` that goes before, with the progress of work that is watched.
+        spans: records what was done.
     """
+    start = time_ns()
     try:
         pack = wire.Pack.FromString(data)
     except DecodeError as error:
@@ -65,9 +70,12 @@ def answer(servable: Servable[JobT], data: bytes, send: Callable[[bytes], None])
     if pack.WhichOneof("work") == "describe":
         return wire.PackResult(model=servable.describe()).SerializeToString()
     if pack.WhichOneof("work") == "watched":
+        items: Sequence[wire.Item] = [pack.watched.item]
         results = _answer_watched(servable, pack.watched, send)
     else:
-        results = _answer_items(servable, pack.items.items)
+        items = pack.items.items
+        results = _answer_items(servable, items)
+    spans.record(items, results, start)
     return wire.PackResult(items=wire.ItemResults(results=results)).SerializeToString()
 
 

@@ -21,6 +21,7 @@ from camserve.requests import (
 )
 from camserve.results import ExplainResult, PredictResult
 from camserve.source import ImageSource, encode
+from camserve.tracing import outgoing
 from camserve.v1 import explanation_pb2 as pb
 from camserve.v1.explanation_pb2_grpc import ExplanationServiceStub
 
@@ -81,7 +82,7 @@ class AsyncExplanationClient:
         data = encode(image)
         request = pb.ExplainProgressRequest(request=explain_request(data, **arguments), map_every=map_every)
         seconds = self._timeout if timeout is None else checked_timeout(timeout)
-        call = self._stub.ExplainProgress(request, timeout=seconds)
+        call = self._stub.ExplainProgress(request, timeout=seconds, metadata=outgoing())
         async with aclosing(self._responses(call, seconds)) as responses:
             async for response in responses:
                 yield event(response, data)
@@ -98,7 +99,7 @@ class AsyncExplanationClient:
         """
         bulk = Bulk()
         seconds = None if timeout is None else checked_timeout(timeout)
-        call = self._stub.ExplainStream(bulk.async_requests(items), timeout=seconds)
+        call = self._stub.ExplainStream(bulk.async_requests(items), timeout=seconds, metadata=outgoing())
         async with aclosing(self._responses(call, seconds)) as responses:
             async for response in responses:
                 yield bulk.result(response)
@@ -177,6 +178,6 @@ class AsyncExplanationClient:
     ) -> _Response:
         seconds = self._timeout if timeout is None else checked_timeout(timeout)
         try:
-            return await method(request, timeout=seconds)
+            return await method(request, timeout=seconds, metadata=outgoing())
         except grpc.RpcError as error:
             raise call_error(error, self._address, seconds) from error

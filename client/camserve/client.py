@@ -19,6 +19,7 @@ from camserve.requests import (
 )
 from camserve.results import ExplainResult, PredictResult
 from camserve.source import ImageSource, encode
+from camserve.tracing import outgoing
 from camserve.v1 import explanation_pb2 as pb
 from camserve.v1.explanation_pb2_grpc import ExplanationServiceStub
 
@@ -30,7 +31,8 @@ class ExplanationClient:
     """Asks a camserve server for predictions and the heatmaps that explain them.
 
     One client may be shared by many threads. Every call has a deadline. Calls that met no server (UNAVAILABLE) are
-    retried within it, others never. Errors are those of ``camserve.errors``.
+    retried within it, others never. Errors are those of ``camserve.errors``. Where OpenTelemetry is installed and a
+    span is open, calls carry its trace context.
 
     Example:
         >>> with ExplanationClient("localhost:50051") as client:
@@ -130,7 +132,7 @@ class ExplanationClient:
         data = encode(image)
         request = pb.ExplainProgressRequest(request=explain_request(data, **arguments), map_every=map_every)
         seconds = self._timeout if timeout is None else checked_timeout(timeout)
-        call = self._stub.ExplainProgress(request, timeout=seconds)
+        call = self._stub.ExplainProgress(request, timeout=seconds, metadata=outgoing())
         return (event(response, data) for response in self._responses(call, seconds))
 
     def explain_stream(
@@ -154,7 +156,8 @@ class ExplanationClient:
         """
         bulk = Bulk()
         seconds = None if timeout is None else checked_timeout(timeout)
-        return self._results(bulk, self._stub.ExplainStream(bulk.requests(items), timeout=seconds), seconds)
+        call = self._stub.ExplainStream(bulk.requests(items), timeout=seconds, metadata=outgoing())
+        return self._results(bulk, call, seconds)
 
     def predict(
         self,
@@ -239,6 +242,6 @@ class ExplanationClient:
     ) -> _Response:
         seconds = self._timeout if timeout is None else checked_timeout(timeout)
         try:
-            return method(request, timeout=seconds)
+            return method(request, timeout=seconds, metadata=outgoing())
         except grpc.RpcError as error:
             raise call_error(error, self._address, seconds) from error

@@ -50,10 +50,14 @@ class Gateway:
         reply = await self._health.Check(health_pb2.HealthCheckRequest(service=service))
         return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
 
+    async def metrics_text(self, form: str = "text/plain") -> str:
+        """``/metrics`` in one of its forms."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self.ports.metrics}/metrics", headers={"Accept": form})
+        return await asyncio.to_thread(lambda: urllib.request.urlopen(request).read().decode())  # noqa: S310
+
     async def metrics(self) -> dict[str, float]:
         """The samples of ``/metrics`` by name and labels, as they are written."""
-        url = f"http://127.0.0.1:{self.ports.metrics}/metrics"
-        text = await asyncio.to_thread(lambda: urllib.request.urlopen(url).read().decode())
+        text = await self.metrics_text()
         lines = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
         return {sample: float(value) for sample, _, value in lines}
 

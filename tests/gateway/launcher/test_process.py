@@ -39,7 +39,7 @@ async def ready(addresses: TorchServeAddresses, model: str) -> None:
     async with asyncio.timeout(DEADLINE_S):
         while True:
             try:
-                if await upstream.ready_workers(ModelRef(model, "1")):
+                if (await upstream.workers(ModelRef(model, "1"))).ready:
                     break
             except CamserveError:  # it is still starting
                 pass
