@@ -1,6 +1,7 @@
 """What ``grpc.health.v1`` says."""
 
-from grpc_health.v1 import health_pb2
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio
 
 from gateway.catalog import Catalog
@@ -31,3 +32,13 @@ class Health:
     async def close(self) -> None:
         """Says NOT_SERVING from now on, whatever happens."""
         await self.servicer.enter_graceful_shutdown()
+
+
+def check_health(address: str, timeout: float = 5.0) -> bool:
+    """Asks the server at an address whether all that it serves is ready; one that does not answer in seconds is not."""
+    with grpc.insecure_channel(address) as channel:
+        try:
+            reply = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=timeout)
+        except grpc.RpcError:
+            return False
+    return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)

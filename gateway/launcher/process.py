@@ -17,7 +17,7 @@ from typing import NoReturn, cast
 from gateway.launcher import guardian
 from gateway.launcher.config import command_line, write_config
 from gateway.launcher.log import TorchServeLog, WorkerDied
-from gateway.launcher.ports import PortReservation, TorchServePorts
+from gateway.launcher.ports import FREE_PORTS, LOOPBACK, PortReservation, TorchServePorts
 from gateway.upstream import TorchServeAddresses
 
 log = logging.getLogger(__name__)
@@ -42,14 +42,16 @@ class TorchServeProcess:
     """A running TorchServe.
 
     Attributes:
-        addresses: where it listens once it has started.
+        addresses: where it is reached from here once it has started.
+        ports: what it listens on.
         watching: follows its log as long as it runs, and ends with TorchServeError once TorchServe has ended, or once a
             worker died that never was ready.
     """
 
     def __init__(self, guarded: Process, ports: TorchServePorts) -> None:
         """Takes the guardian's process and the ports that TorchServe was told."""
-        self.addresses = TorchServeAddresses(f"127.0.0.1:{ports.inference}", f"127.0.0.1:{ports.management}")
+        self.addresses = TorchServeAddresses(f"{LOOPBACK}:{ports.inference}", f"{LOOPBACK}:{ports.management}")
+        self.ports = ports
         self._guarded = guarded
         self._log = TorchServeLog()
         self._serving = False
@@ -103,7 +105,7 @@ class TorchServeProcess:
 
 @asynccontextmanager
 async def run_torchserve(
-    run_dir: Path, java: Path, archives: Sequence[Path], workers: int
+    run_dir: Path, java: Path, archives: Sequence[Path], workers: int, wanted: TorchServePorts = FREE_PORTS
 ) -> AsyncIterator[TorchServeProcess]:
     """Runs TorchServe as long as the context lasts, without waiting for its workers to be ready.
 
@@ -112,8 +114,9 @@ async def run_torchserve(
         java: to run it with.
         archives: to load, all of one folder.
         workers: how many there will be in all.
+        wanted: where it listens; by default on loopback, on free ports.
     """
-    with contextlib.closing(PortReservation()) as reservation:
+    with contextlib.closing(PortReservation(wanted)) as reservation:
         write_config(run_dir, archives, reservation.ports)
         guarded = await asyncio.create_subprocess_exec(
             *(sys.executable, "-IS", guardian.__file__, str(run_dir)),
