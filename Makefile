@@ -13,7 +13,7 @@ METRICS_PORT ?= 9464
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help venv install install-dev demo serve test test-fast lint format proto docs train-scenes dissect audit claims clean
+.PHONY: help venv install install-dev demo serve monitor test test-fast lint format proto docs dashboards train-scenes dissect audit claims clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -33,6 +33,9 @@ serve: install ## serve MODELS on PORT until Ctrl-C
 	@echo "    $(BIN)/camserve explain PHOTO.jpg --server localhost:$(PORT) --per-token --out words.png"
 	@echo "    $(BIN)/camserve explain PHOTO.jpg --server localhost:$(PORT) --question 'what colour is the star?'"
 	@exec $(BIN)/camserve-server up --models $(MODELS) --port $(PORT) --metrics-port $(METRICS_PORT)
+
+monitor: install ## serve scenes-classifier beside a Prometheus that watches it, and send requests until Ctrl-C
+	@exec $(BIN)/python -m monitoring --port $(PORT) --metrics-port $(METRICS_PORT)
 
 test: install-dev ## all tests
 	$(BIN)/python -m pytest
@@ -56,6 +59,9 @@ proto: install-dev ## the stubs from the protos
 
 docs: install ## docs/methods.md from the registry
 	$(BIN)/python -m saliency.table > docs/methods.md
+
+dashboards: install ## Grafana's dashboards from monitoring/dashboards
+	$(BIN)/python -m monitoring.dashboards
 
 train-scenes: install ## train the scenes models again, from their seeds
 	$(BIN)/python model_store/scenes-classifier/train.py

@@ -176,7 +176,8 @@ def _settings(options: argparse.Namespace) -> GatewaySettings:
 def _gateway_ready(settings: GatewaySettings, ports: BoundPorts, models: list[ModelRef]) -> None:
     names = ",".join(sorted({model.name for model in models}))
     grpc, metrics = f"{settings.host}:{ports.grpc}", f"{settings.host}:{ports.metrics}"
-    print(f"camserve ready: grpc {grpc}, metrics {metrics}, models {names}", flush=True)
+    beside = f", torchserve-metrics {LOOPBACK}:{ports.torchserve_metrics}" if ports.torchserve_metrics else ""
+    print(f"camserve ready: grpc {grpc}, metrics {metrics}, models {names}{beside}", flush=True)
 
 
 def _health(options: argparse.Namespace) -> int:

@@ -46,10 +46,12 @@ class BoundPorts:
     Attributes:
         grpc: of the service, health and reflection.
         metrics: of ``/metrics``.
+        torchserve_metrics: of TorchServe's own, where it has them and runs here.
     """
 
     grpc: int
     metrics: int
+    torchserve_metrics: int | None = None
 
 
 async def serve(

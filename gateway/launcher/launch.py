@@ -60,7 +60,7 @@ async def launch(
         def on_ready(ports: BoundPorts) -> None:
             torchserve.serving()
             log.info("ready in %.1f s", time.monotonic() - began)
-            ready(ports, models)
+            ready(replace(ports, torchserve_metrics=torchserve.ports.metrics), models)
 
         gateway = asyncio.create_task(
             # In the run's folder, which is removed even if this process is killed.
