@@ -110,6 +110,7 @@ def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
     torchserve.add_argument(
         "--host", default=LOOPBACK, help="address to listen on, of a private network at most (default: %(default)s)"
     )
+    torchserve.add_argument("--metrics-host", help="address of its metrics (default: that of --host)")
     for name, port in (("inference", 7070), ("management", 7071), ("metrics", 8082)):
         torchserve.add_argument(f"--{name}-port", type=int, default=port, help="default: %(default)s")
     torchserve.set_defaults(run=_torchserve)
@@ -155,14 +156,17 @@ def _gateway(options: argparse.Namespace) -> int:
 
 def _torchserve(options: argparse.Namespace) -> int:
     configure_logs(options.log_format)
-    wanted = TorchServePorts(options.inference_port, options.management_port, 0, options.metrics_port, options.host)
+    wanted = TorchServePorts(
+        inference=options.inference_port,
+        management=options.management_port,
+        metrics=options.metrics_port,
+        host=options.host,
+        metrics_host=options.metrics_host or options.host,
+    )
 
     def ready(ports: TorchServePorts) -> None:
-        names = ("inference", "management", "metrics")
-        print(
-            "torchserve ready: " + ", ".join(f"{name} {ports.host}:{getattr(ports, name)}" for name in names),
-            flush=True,
-        )
+        grpc = f"inference {ports.host}:{ports.inference}, management {ports.host}:{ports.management}"
+        print(f"torchserve ready: {grpc}, metrics {ports.metrics_host}:{ports.metrics}", flush=True)
 
     asyncio.run(launch_torchserve(options.model_store, options.models, ready, wanted))
     return 0

@@ -19,7 +19,7 @@ from gateway.launcher.selection import references, select_served
 from gateway.server import BoundPorts, serve
 from gateway.settings import GatewaySettings
 from gateway.upstream import ModelRef, TorchServe, TorchServeAddresses
-from model_store.archive import build_archive
+from model_store.archive import build_archive, is_current
 from model_store.recipe import Recipe
 
 log = logging.getLogger(__name__)
@@ -155,7 +155,8 @@ async def _torchserve(
     java = find_java()
     run_dir = make_run_dir()
     try:
-        archive_dir = store if os.access(store, os.W_OK) else run_dir / "archives"
+        kept = os.access(store, os.W_OK) or all(is_current(folder, store) for folder in recipes)
+        archive_dir = store if kept else run_dir / "archives"
         archives = [build_archive(folder, archive_dir) for folder in recipes]
         workers = sum(recipe.worker.count for recipe in recipes.values())
         log.info("starting TorchServe, loading %s", ", ".join(map(str, references(recipes.values()))))
