@@ -10,7 +10,14 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from camserve.bulk import Bulk, StreamResult
-from camserve.channel import CHANNEL_OPTIONS, DEFAULT_ADDRESS, DEFAULT_TIMEOUT, call_error, checked_timeout
+from camserve.channel import (
+    CHANNEL_OPTIONS,
+    DEFAULT_ADDRESS,
+    DEFAULT_TIMEOUT,
+    call_error,
+    channel_target,
+    checked_timeout,
+)
 from camserve.models import Model
 from camserve.progress import Progress, event
 from camserve.requests import (
@@ -49,12 +56,13 @@ class AsyncExplanationClient:
         timeout: float = DEFAULT_TIMEOUT,
     ) -> None:
         """As `ExplanationClient`."""
+        target = channel_target(address)
         self._address = address
         self._timeout = checked_timeout(timeout)
         self._channel = (
-            grpc.aio.secure_channel(address, credentials, options=CHANNEL_OPTIONS)
+            grpc.aio.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
             if credentials
-            else grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+            else grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
         )
         self._stub = ExplanationServiceStub(self._channel)
 

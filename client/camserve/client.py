@@ -8,7 +8,14 @@ import grpc
 from google.protobuf.message import Message
 
 from camserve.bulk import Bulk, StreamResult
-from camserve.channel import CHANNEL_OPTIONS, DEFAULT_ADDRESS, DEFAULT_TIMEOUT, call_error, checked_timeout
+from camserve.channel import (
+    CHANNEL_OPTIONS,
+    DEFAULT_ADDRESS,
+    DEFAULT_TIMEOUT,
+    call_error,
+    channel_target,
+    checked_timeout,
+)
 from camserve.models import Model
 from camserve.progress import Progress, event
 from camserve.requests import (
@@ -50,19 +57,21 @@ class ExplanationClient:
         """Opens a channel, which connects when it is first used.
 
         Args:
-            address: host and port of the server, or any gRPC target such as ``dns:///camserve:50051``.
+            address: host and port of the server; any gRPC target, such as ``dns:///camserve:50051``; or several IP
+                addresses with their ports, between commas. Calls go to all of several replicas in turn.
             credentials: for TLS, such as ``grpc.ssl_channel_credentials()``; None: no encryption.
             timeout: seconds that a call may take, retries included, where the call says nothing else.
 
         Raises:
-            ValueError: the timeout is not above 0.
+            ValueError: the timeout is not above 0, or of several addresses one is no IP address.
         """
+        target = channel_target(address)
         self._address = address
         self._timeout = checked_timeout(timeout)
         self._channel = (
-            grpc.secure_channel(address, credentials, options=CHANNEL_OPTIONS)
+            grpc.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
             if credentials
-            else grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+            else grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
         )
         self._stub = ExplanationServiceStub(self._channel)
 
