@@ -100,7 +100,7 @@ class NpzOutput(FolderOutput):
 
 
 class ParquetOutput(FolderOutput):
-    """Tables ``maps/part-NNNNN.parquet`` with a row for each target of each image, of the columns of ``_row``."""
+    """Tables ``maps/part-NNNNN.parquet``: a row for each target of each image, as `explanation_row` says."""
 
     def __init__(self, folder: Path, **drawing: Any) -> None:
         """As `FolderOutput`.
@@ -135,7 +135,7 @@ class ParquetOutput(FolderOutput):
         self._rows.clear()
 
     def _write(self, name: str, result: ExplainResult) -> None:
-        self._rows += [_row(name, result, explanation) for explanation in result.explanations]
+        self._rows += [explanation_row(name, result, explanation) for explanation in result.explanations]
         if len(self._rows) >= _ROWS:
             self.close()
 
@@ -157,7 +157,14 @@ def folder_output(form: str, folder: Path, **drawing: Any) -> FolderOutput:
     return ParquetOutput(folder, **drawing) if form == "parquet" else NpzOutput(folder, **drawing)
 
 
-def _row(name: str, result: ExplainResult, explanation: Explanation) -> dict[str, Any]:
+def explanation_row(name: str, result: ExplainResult, explanation: Explanation) -> dict[str, Any]:
+    """What a table says of one target of an image: ``map`` is ``height`` rows of ``width`` values, one after the other.
+
+    Args:
+        name: of the image.
+        result: of the image.
+        explanation: of the target.
+    """
     heatmap = explanation.heatmap
     prediction = result.predictions[0] if result.predictions else None
     figures = explanation.faithfulness
