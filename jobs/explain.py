@@ -1,8 +1,8 @@
 """Explains a large set of images with Ray Data: ``python -m jobs.explain --help``.
 
 The images go through the same handlers as those of the service, in a model per actor, so the maps are the same. On one
-machine Ray runs inside this command. With ``--address`` the same job runs on a cluster, whose nodes need camserve-server
-with the extra ``cluster``, and reach the images, the model and the output by the same paths.
+machine Ray runs inside this command. With ``--address`` the same job runs on a cluster, whose nodes need
+camserve-server with the extra ``cluster``, and reach the images, the model and the output by the same paths.
 """
 
 import argparse
