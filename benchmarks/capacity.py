@@ -38,9 +38,9 @@ def main() -> None:
     for model in options.models.split(","):
         with run_server("--models", model) as server, ExplanationClient(server.address) as client:
             version = next(each.version for each in client.models() if each.default_version)
-            stream(client, model, version, options.method, WARM_UP, options.side)
+            stream(client, model, version, method=options.method, count=WARM_UP, side=options.side)
             before, start = spent(server), time.monotonic()
-            sizes = stream(client, model, version, options.method, options.images, options.side)
+            sizes = stream(client, model, version, method=options.method, count=options.images, side=options.side)
             wall, after = time.monotonic() - start, spent(server)
         each = {role: 1000 * (after[role] - before[role]) / options.images for role in ROLES}
         total = sum(each.values())
@@ -59,7 +59,7 @@ def main() -> None:
         options.json.write_text(json.dumps(found, indent=2) + "\n")
 
 
-def stream(client: ExplanationClient, model: str, version: str, method: str, count: int, side: int) -> list[int]:
+def stream(client: ExplanationClient, model: str, version: str, *, method: str, count: int, side: int) -> list[int]:
     """Explains so many images over one stream, and returns with how many others each was run."""
     images = [_jpeg(draw(scene, side, side)) for _, scene in demo_scenes()]
     items = (
