@@ -43,12 +43,13 @@ test: install-dev ## all tests
 test-fast: install-dev ## without those that start servers or take long
 	$(BIN)/python -m pytest -m "not slow and not e2e"
 
-lint: install-dev ## ruff, mypy, buf
+lint: install-dev ## ruff, mypy, buf, hadolint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
 	$(BIN)/python protos/generate.py image out/protos.binpb
 	$(BIN)/buf lint out/protos.binpb --config protos/buf.yaml
+	$(BIN)/hadolint deploy/Dockerfile
 
 format: install-dev ## rewrite to the house style
 	$(BIN)/ruff check --fix .

@@ -15,6 +15,7 @@ from camserve.channel import (
     DEFAULT_ADDRESS,
     DEFAULT_TIMEOUT,
     call_error,
+    channel_target,
     checked_timeout,
 )
 from camserve.metadata import CallMetadata
@@ -56,13 +57,14 @@ class AsyncExplanationClient:
         timeout: float = DEFAULT_TIMEOUT,
     ) -> None:
         """As `ExplanationClient`."""
+        target = channel_target(address)
         self._address = address
         self._timeout = checked_timeout(timeout)
         self._metadata = CallMetadata(token, address, encrypted=credentials is not None)
         self._channel = (
-            grpc.aio.secure_channel(address, credentials, options=CHANNEL_OPTIONS)
+            grpc.aio.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
             if credentials
-            else grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+            else grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
         )
         self._stub = ExplanationServiceStub(self._channel)
 

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from camserve.channel import DEFAULT_ADDRESS, DEFAULT_TIMEOUT
+from camserve.folder_output import FORMS
 from camserve.rendering import COLORMAPS, DEFAULT_OPACITY
 from camserve.targets import class_target
 from camserve.v1 import explanation_pb2 as pb
@@ -33,6 +34,7 @@ examples:
   camserve explain photo.jpg --method score-cam --faithfulness
   camserve explain photo.jpg --caption "a small red circle" --per-token --out words.png
   camserve explain photo.jpg --question "what colour is the circle?" --answer red --out overlay.png
+  camserve explain-dir photos --out explained --method layer-cam
   camserve predict photo.jpg --model scenes-captioner
 """
 
@@ -78,7 +80,41 @@ def parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    _add_explain_options(explain)
+    _add_what(explain)
+    _add_drawing(explain)
+    explain.add_argument(
+        "--out",
+        type=_picture_path,
+        metavar="PATH",
+        help="write the overlay here; PATH-LABEL for several",
+    )
+    explain.add_argument(
+        "--progress", action="store_true", help="show on standard error how far a method of many steps is"
+    )
+    folder = commands.add_parser(
+        "explain-dir",
+        parents=[common],
+        help="explain all images of a folder",
+        description="Explains all images of a folder and of those in it, and goes on where an earlier run ended. "
+        "--timeout is not used: a stream has no deadline.",
+    )
+    folder.add_argument("folder", metavar="FOLDER", type=Path, help="where the images are")
+    folder.add_argument("--out", metavar="FOLDER", type=Path, required=True, help="where their explanations go")
+    folder.add_argument(
+        "--form", choices=FORMS, default="npz", help="a file for each image, or tables (default: %(default)s)"
+    )
+    folder.add_argument("--no-overlays", dest="overlays", action="store_false", help="maps alone, no pictures")
+    folder.add_argument(
+        "--streams",
+        type=_streams,
+        default=1,
+        metavar="N",
+        help="streams at a time; with replicas, as many (default: 1)",
+    )
+    folder.add_argument("--model", default="", help="name of the model (default: the first one of the task)")
+    folder.add_argument("--question", default="", help="the question to a model that answers questions")
+    _add_what(folder)
+    _add_drawing(folder)
     predict = commands.add_parser("predict", parents=[on_image], help="predict")
     predict.add_argument("--top-k", type=int, metavar="K", help="how many predictions, 1 to 100 (default: 5)")
     models = commands.add_parser("models", parents=[common], help="list the server's models, or describe one")
@@ -86,7 +122,8 @@ def parser() -> argparse.ArgumentParser:
     return root
 
 
-def _add_explain_options(explain: argparse.ArgumentParser) -> None:
+def _add_what(explain: argparse.ArgumentParser) -> None:
+    """What is explained, and how."""
     for option, selector, metavar, text in (
         ("--class", "label", "LABEL", "explain the class of this label; may be repeated"),
         ("--index", "index", "N", "explain the class of this index; may be repeated"),
@@ -121,15 +158,10 @@ def _add_explain_options(explain: argparse.ArgumentParser) -> None:
         help="what speaks for it, or against it",
     )
     explain.add_argument("--faithfulness", action="store_true", help="also measure how good each map is")
-    explain.add_argument(
-        "--out",
-        type=_picture_path,
-        metavar="PATH",
-        help="write the overlay here; PATH-LABEL for several",
-    )
-    explain.add_argument(
-        "--progress", action="store_true", help="show on standard error how far a method of many steps is"
-    )
+
+
+def _add_drawing(explain: argparse.ArgumentParser) -> None:
+    """How overlays are drawn."""
     explain.add_argument("--colormap", choices=list(COLORMAPS), default="", help="of the overlay (default: by the map)")
     explain.add_argument(
         "--opacity",
@@ -160,6 +192,10 @@ def _method_option(text: str) -> tuple[str, int | float | str]:
     if whole and (number < 0 or number != int(number)):
         raise argparse.ArgumentTypeError(f"expected {name} to be a whole number from 0, got {value!r}")
     return name, int(number) if whole else number
+
+
+def _streams(text: str) -> int:
+    return int(_number(text, "a whole number from 1 to 64", lambda value: 1 <= value <= 64 and value == int(value)))
 
 
 def _seconds(text: str) -> float:

@@ -1,6 +1,7 @@
 """The ``camserve`` command: predictions and explanations from the shell."""
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -20,7 +21,10 @@ from camserve.errors import (
     NotFoundError,
 )
 from camserve.explanation import Explanation
+from camserve.folder import ArgumentsChangedError, explain_folder
+from camserve.folder_output import folder_output
 from camserve.models import Model
+from camserve.progress_bar import ProgressBar
 from camserve.requests import ExplainArguments, Task
 from camserve.results import ExplainResult
 from camserve.targets import answer, caption
@@ -49,6 +53,10 @@ class _InputError(Exception):
     """What the user gave cannot be used; the message says why and what to do."""
 
 
+class _IncompleteError(Exception):
+    """Some of what was asked for could not be done; the message says what to look at."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command.
 
@@ -65,6 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CamserveError as error:
         hint = f"\n{_HINTS[error.reason]}" if error.reason in _HINTS else ""
         return _fail(_EXIT_INPUT if isinstance(error, _INPUT_ERRORS) else _EXIT_SERVER, error.message + hint)
+    except _IncompleteError as error:
+        return _fail(_EXIT_SERVER, str(error))
     except (_InputError, OSError) as error:
         return _fail(_EXIT_INPUT, str(error))
     except KeyboardInterrupt:
@@ -88,19 +98,10 @@ def _client(arguments: argparse.Namespace) -> ExplanationClient:
 
 
 def _explain(client: ExplanationClient, arguments: argparse.Namespace) -> None:
-    targets = _targets(arguments)
+    _targets(arguments)  # what is wrong with them comes before what is wrong with the image
     image = _read(arguments.image)
     explain = partial(_explain_watched, client) if arguments.progress else client.explain
-    result = explain(
-        image,
-        model=arguments.model or _default_model(client, _task(arguments)),
-        targets=targets,
-        method=arguments.method,
-        layers=arguments.layer,
-        polarity=arguments.polarity,
-        options=dict(arguments.options),
-        faithfulness=arguments.faithfulness,
-    )
+    result = explain(image, **_what(client, arguments))
     paths = _overlay_paths(arguments.out, result.explanations) if arguments.out else []
     for path, explanation in zip(paths, result.explanations, strict=False):
         draw = explanation.words_sheet if explanation.tokens else explanation.overlay
@@ -126,6 +127,33 @@ def _explain_watched(client: ExplanationClient, image: bytes, **arguments: Unpac
     raise InternalError("the server ended without a result; look into its log", "NO_RESULT")
 
 
+def _explain_dir(client: ExplanationClient, arguments: argparse.Namespace) -> None:
+    folder: Path = arguments.folder
+    if not folder.is_dir():
+        raise _InputError(f"there is no folder {str(folder)!r}")
+    drawing = {"overlays": arguments.overlays, "colormap": arguments.colormap, "opacity": arguments.opacity}
+    bar = ProgressBar(sys.stderr)
+    try:
+        state = explain_folder(
+            client,
+            folder,
+            folder_output(arguments.form, arguments.out, **drawing),
+            streams=arguments.streams,
+            progress=lambda state: bar.show(state.before + state.done, state.total, len(state.failed)),
+            **_what(client, arguments),
+        )
+    except (ArgumentsChangedError, ModuleNotFoundError) as error:
+        raise _InputError(str(error)) from error
+    finally:
+        bar.close()
+    if arguments.json:
+        print(json.dumps(vars(state), indent=2))
+    else:
+        print(f"{state.done} explained, {state.before} were before, {len(state.failed)} failed: {arguments.out}")
+    if state.failed:
+        raise _IncompleteError(f"what was wrong with the {len(state.failed)} is in {arguments.out / 'failed.jsonl'}")
+
+
 def _predict(client: ExplanationClient, arguments: argparse.Namespace) -> None:
     image = _read(arguments.image)
     model = arguments.model or _default_model(client, "answer" if arguments.question else "classify")
@@ -140,6 +168,20 @@ def _models(client: ExplanationClient, arguments: argparse.Namespace) -> None:
         return
     models = client.models()
     print(report.messages_json([m.proto for m in models]) if arguments.json else report.models_text(models))
+
+
+def _what(client: ExplanationClient, arguments: argparse.Namespace) -> ExplainArguments:
+    """What to explain, and how."""
+    targets = _targets(arguments)
+    return {
+        "model": arguments.model or _default_model(client, _task(arguments)),
+        "targets": targets,
+        "method": arguments.method,
+        "layers": arguments.layer,
+        "polarity": arguments.polarity,
+        "options": dict(arguments.options),
+        "faithfulness": arguments.faithfulness,
+    }
 
 
 def _targets(arguments: argparse.Namespace) -> list[pb.Target]:
@@ -195,6 +237,7 @@ def _fail(status: int, message: str) -> int:
 
 _COMMANDS: dict[str, Callable[[ExplanationClient, argparse.Namespace], None]] = {
     "explain": _explain,
+    "explain-dir": _explain_dir,
     "predict": _predict,
     "models": _models,
 }

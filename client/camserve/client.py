@@ -13,6 +13,7 @@ from camserve.channel import (
     DEFAULT_ADDRESS,
     DEFAULT_TIMEOUT,
     call_error,
+    channel_target,
     checked_timeout,
 )
 from camserve.metadata import CallMetadata
@@ -57,22 +58,25 @@ class ExplanationClient:
         """Opens a channel, which connects when it is first used.
 
         Args:
-            address: host and port of the server, or any gRPC target such as ``dns:///camserve:50051``.
+            address: host and port of the server; any gRPC target, such as ``dns:///camserve:50051``; or several IP
+                addresses with their ports, between commas. Calls go to all of several replicas in turn.
             credentials: for TLS, as `tls_credentials` or ``grpc.ssl_channel_credentials()`` make them; None: no
                 encryption.
             token: the caller's, for a server that asks for one; it goes over encrypted connections or to this machine.
             timeout: seconds that a call may take, retries included, where the call says nothing else.
 
         Raises:
-            ValueError: the timeout is not above 0, or the token would go over an open connection.
+            ValueError: the timeout is not above 0, of several addresses one is no IP address, or the token would go
+                over an open connection.
         """
+        target = channel_target(address)
         self._address = address
         self._timeout = checked_timeout(timeout)
         self._metadata = CallMetadata(token, address, encrypted=credentials is not None)
         self._channel = (
-            grpc.secure_channel(address, credentials, options=CHANNEL_OPTIONS)
+            grpc.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
             if credentials
-            else grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+            else grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
         )
         self._stub = ExplanationServiceStub(self._channel)
 

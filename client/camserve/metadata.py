@@ -13,13 +13,14 @@ class CallMetadata:
 
         Args:
             token: the caller's; empty: it has none.
-            address: of the server.
+            address: of the server, or several between commas.
             encrypted: whether the channel is.
 
         Raises:
             ValueError: the token would leave this machine readable for everyone on the way.
         """
-        if token and not encrypted and not address.startswith(_OWN_MACHINE):
+        here = all(each.strip().startswith(_OWN_MACHINE) for each in address.split(","))
+        if token and not encrypted and not here:
             raise ValueError(f"token: the connection to {address} is not encrypted; give credentials too")
         self._token = (("authorization", f"Bearer {token}"),) if token else ()
 

@@ -18,6 +18,7 @@ def add(commands: Commands, env: Environment) -> None:
     torchserve.add_argument(
         "--host", default=LOOPBACK, help="address to listen on, of a private network at most (default: %(default)s)"
     )
+    torchserve.add_argument("--metrics-host", help="address of its metrics (default: that of --host)")
     for name, port in _PORTS.items():
         torchserve.add_argument(
             f"--{name}-port", type=int, default=port, help="0 for a free one (default: %(default)s)"
@@ -28,11 +29,17 @@ def add(commands: Commands, env: Environment) -> None:
 def run(options: argparse.Namespace) -> int:
     """Runs it until told to stop."""
     configure_logs(options.log_format)
-    wanted = TorchServePorts(options.inference_port, options.management_port, 0, options.metrics_port, options.host)
+    wanted = TorchServePorts(
+        inference=options.inference_port,
+        management=options.management_port,
+        metrics=options.metrics_port,
+        host=options.host,
+        metrics_host=options.metrics_host or options.host,
+    )
 
     def ready(ports: TorchServePorts) -> None:
-        places = ", ".join(f"{name} {ports.host}:{getattr(ports, name)}" for name in _PORTS)
-        print(f"torchserve ready: {places}", flush=True)
+        grpc = f"inference {ports.host}:{ports.inference}, management {ports.host}:{ports.management}"
+        print(f"torchserve ready: {grpc}, metrics {ports.metrics_host}:{ports.metrics}", flush=True)
 
     asyncio.run(launch_torchserve(options.model_store, options.models, ready, wanted))
     return 0

@@ -73,7 +73,7 @@ def write_config(run_dir: Path, archives: Sequence[Path], ports: TorchServePorts
         "async_logging": "true",
     }
     if ports.metrics is not None:
-        properties["metrics_address"] = f"http://{ports.host}:{ports.metrics}"
+        properties["metrics_address"] = f"http://{ports.metrics_host}:{ports.metrics}"
     # Within its quotes a string in JSON is a value of Java properties too: ASCII, with \\ and \uXXXX.
     lines = (f"{key}={json.dumps(str(value))[1:-1]}\n" for key, value in properties.items())
     (run_dir / "config.properties").write_text("".join(lines), encoding="ascii")

@@ -9,7 +9,7 @@ from typing import Self
 from gateway.launcher.selection import references, select_served
 from gateway.settings import GatewaySettings
 from gateway.upstream import ModelRef
-from model_store.archive import build_archive
+from model_store.archive import build_archive, is_current
 from model_store.recipe import Recipe
 
 _TIMEOUT_MARGIN_S = 30
@@ -51,13 +51,14 @@ class Plan:
         return sum(recipe.worker.count for recipe in self.recipes.values())
 
     def archives(self, run_dir: Path) -> list[Path]:
-        """Builds the archives that are not current: in the store, or in the run's folder if it cannot be written.
+        """Builds the archives that are not current: in the store, or all in the run's folder if it cannot be written.
 
         Raises:
             RecipeError: a model's folder lacks something.
             OSError: a file cannot be written.
         """
-        archive_dir = self.store if os.access(self.store, os.W_OK) else run_dir / "archives"
+        kept = os.access(self.store, os.W_OK) or all(is_current(folder, self.store) for folder in self.recipes)
+        archive_dir = self.store if kept else run_dir / "archives"
         return [build_archive(folder, archive_dir) for folder in self.recipes]
 
     def patient(self, settings: GatewaySettings) -> GatewaySettings:

@@ -19,7 +19,8 @@ class TorchServePorts:
         management: gRPC.
         rest: HTTP of both, on loopback alone.
         metrics: HTTP of TorchServe's own metrics; None: it has none.
-        host: address of all but ``rest``. TorchServe is for a private network at most: it gets no more security fixes.
+        host: address of the first two. TorchServe is for a private network at most: it gets no more security fixes.
+        metrics_host: address of its metrics.
     """
 
     inference: int = 0
@@ -27,6 +28,7 @@ class TorchServePorts:
     rest: int = 0
     metrics: int | None = None
     host: str = LOOPBACK
+    metrics_host: str = LOOPBACK
 
     @property
     def addresses(self) -> TorchServeAddresses:

@@ -75,7 +75,7 @@ class FakeService(ExplanationServiceServicer):
     def ExplainStream(  # noqa: N802
         self, request_iterator: Iterator[pb.ExplainStreamRequest], context: grpc.ServicerContext
     ) -> Iterator[pb.ExplainStreamResponse]:
-        """Answers items two by two, the later one first; one whose model is unknown gets an error."""
+        """Answers items two by two, the later first; one of an unknown model, or without an image, gets an error."""
         items = iter(request_iterator)
         for item in items:
             for each in (next(items, None), item):
@@ -83,7 +83,12 @@ class FakeService(ExplanationServiceServicer):
                     error = NotFoundError("there is no model 'unknown'", "MODEL_UNKNOWN", field="model")
                     yield pb.ExplainStreamResponse(id=each.id, error=error.to_status())
                 elif each is not None:
-                    yield pb.ExplainStreamResponse(id=each.id, response=self.Explain(each.request, context))
+                    try:
+                        answer = self.Explain(each.request, context)
+                    except InvalidArgumentError as error:  # the image is none
+                        yield pb.ExplainStreamResponse(id=each.id, error=error.to_status())
+                    else:
+                        yield pb.ExplainStreamResponse(id=each.id, response=answer)
 
     def ExplainProgress(  # noqa: N802
         self, request: pb.ExplainProgressRequest, context: grpc.ServicerContext

@@ -12,8 +12,10 @@ async def test_a_token_does_not_leave_the_machine_in_the_open(
 ) -> None:
     with pytest.raises(ValueError, match=r"token: the connection to explain.example:50051 is not encrypted"):
         kind("explain.example:50051", token="secret")
+    with pytest.raises(ValueError, match="is not encrypted"):
+        kind("127.0.0.1:50051, 10.0.0.1:50051", token="secret")
     kind("explain.example:50051", token="secret", credentials=tls_credentials())
-    for address in ("localhost:50051", "127.0.0.1:1", "[::1]:1", "unix:/run/camserve"):
+    for address in ("localhost:50051", "127.0.0.1:1", "[::1]:1", "127.0.0.1:1, 127.0.0.1:2", "unix:/run/camserve"):
         kind(address, token="secret")
 
 

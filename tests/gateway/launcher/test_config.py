@@ -30,11 +30,12 @@ def test_listens_on_loopback_alone(tmp_path: Path) -> None:
 
 
 def test_listens_on_a_network_if_it_is_told_to(tmp_path: Path) -> None:
-    write_config(tmp_path, [tmp_path / "a-1.mar"], replace(PORTS, metrics=1004, host="0.0.0.0"))  # noqa: S104
+    ports = replace(PORTS, metrics=1004, host="0.0.0.0", metrics_host="10.0.0.1")  # noqa: S104
+    write_config(tmp_path, [tmp_path / "a-1.mar"], ports)
     config = properties(tmp_path)
     assert config["inference_address"] == config["management_address"] == "http://127.0.0.1:1003"
     assert config["grpc_inference_address"] == config["grpc_management_address"] == "0.0.0.0"  # noqa: S104
-    assert (config["enable_metrics_api"], config["metrics_address"]) == ("true", "http://0.0.0.0:1004")
+    assert (config["enable_metrics_api"], config["metrics_address"]) == ("true", "http://10.0.0.1:1004")
     assert config["metrics_mode"] == "prometheus"
     assert config["enable_model_api"] == "false"
 
