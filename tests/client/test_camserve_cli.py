@@ -13,19 +13,6 @@ from camserve.v1 import explanation_pb2 as pb
 from tests.client.fake_service import FakeService
 
 
-@pytest.fixture
-def picture(tmp_path: Path) -> str:
-    path = tmp_path / "picture.png"
-    Image.new("RGB", (40, 30), "gray").save(path)
-    return str(path)
-
-
-@pytest.fixture
-def server(address: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("CAMSERVE_SERVER", address)
-    return address
-
-
 @pytest.mark.usefixtures("server")
 def test_explain_writes_the_overlay_and_a_table(
     picture: str, tmp_path: Path, service: FakeService, capsys: pytest.CaptureFixture[str]

@@ -1,0 +1,176 @@
+"""``camserve explain``: the prediction, and what in the image spoke for a target."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Unpack
+
+from camserve import report
+from camserve.client import ExplanationClient
+from camserve.commands import values
+from camserve.commands.command import Commands, add_command, completed_by_files
+from camserve.commands.grid import explain_grid
+from camserve.commands.inputs import InputError, default_model, read_image
+from camserve.errors import InternalError
+from camserve.explanation import Explanation
+from camserve.rendering import COLORMAPS, DEFAULT_OPACITY
+from camserve.requests import ExplainArguments, Task
+from camserve.results import ExplainResult
+from camserve.targets import answer, caption
+from camserve.v1 import explanation_pb2 as pb
+
+_EXAMPLES = """\
+examples:
+  camserve explain photo.jpg --out overlay.png
+  camserve explain photo.jpg --class circle --class star --out overlay.png
+      writes overlay-circle.png and overlay-star.png
+  camserve explain photo.jpg --grid grad-cam,layer-cam,opti-cam --out grid.png
+      one picture with the map of each method
+  camserve explain photo.jpg --method opti-cam --option steps=200 --progress --out overlay.png
+  camserve explain photo.jpg --method score-cam --faithfulness
+  camserve explain photo.jpg --caption "a small red circle" --per-token --out words.png
+  camserve explain photo.jpg --question "what colour is the circle?" --answer red --out overlay.png
+"""
+
+
+def add(commands: Commands, on_image: argparse.ArgumentParser) -> None:
+    """Declares the command."""
+    text = "predict, and show what in the image spoke for a target; without one, for the prediction"
+    explain = add_command(commands, "explain", run, parents=[on_image], text=text, examples=_EXAMPLES)
+    for option, selector, metavar, text in (
+        ("--class", "label", "LABEL", "explain the class of this label; may be repeated"),
+        ("--index", "index", "N", "explain the class of this index; may be repeated"),
+        ("--rank", "rank", "N", "explain the class of this rank in the prediction, 0 the top one; may be repeated"),
+    ):
+        parse = partial(values.class_selector, selector)
+        explain.add_argument(
+            option, dest="targets", action="append", default=[], type=parse, metavar=metavar, help=text
+        )
+    explain.add_argument("--caption", help="explain this caption; an empty one stands for the model's own")
+    explain.add_argument(
+        "--per-token", action="store_true", help="explain each word of the caption too; --out is a sheet of them all"
+    )
+    explain.add_argument("--answer", default="", help="explain this answer to --question (default: the model's own)")
+    explain.add_argument("--method", default="", help="id of the method, such as grad-cam (default: the model's)")
+    explain.add_argument(
+        "--grid",
+        type=values.method_ids,
+        metavar="METHOD,...",
+        help="compare these; quick: all of the model that cost few passes; all: all of it; --out is a sheet of them",
+    )
+    explain.add_argument(
+        "--layer", action="append", default=[], help="name of a layer (default: the model's); repeatable"
+    )
+    explain.add_argument(
+        "--option",
+        dest="options",
+        action="append",
+        default=[],
+        type=values.method_option,
+        metavar="NAME=VALUE",
+        help="a knob of the method, such as steps=50; budget is in seconds; repeatable",
+    )
+    explain.add_argument(
+        "--polarity", choices=["support", "counter"], default="support", help="what speaks for it, or against it"
+    )
+    explain.add_argument("--faithfulness", action="store_true", help="also measure how good each map is")
+    completed_by_files(
+        explain.add_argument(
+            "--out", type=values.picture_path, metavar="PATH", help="write the overlay here; PATH-LABEL for several"
+        )
+    )
+    explain.add_argument(
+        "--progress", action="store_true", help="show on standard error how far a method of many steps is"
+    )
+    explain.add_argument("--colormap", choices=list(COLORMAPS), default="", help="of the overlay (default: by the map)")
+    explain.add_argument(
+        "--opacity",
+        type=values.opacity,
+        default=DEFAULT_OPACITY,
+        help="of the map over the image, 0 to 1 (default: %(default)g)",
+    )
+
+
+def run(client: ExplanationClient, arguments: argparse.Namespace) -> int:
+    """Explains, prints a table and writes the overlays that were asked for."""
+    call: ExplainArguments = {
+        "model": arguments.model,
+        "targets": _targets(arguments),
+        "method": arguments.method,
+        "layers": arguments.layer,
+        "polarity": arguments.polarity,
+        "options": dict(arguments.options),
+        "faithfulness": arguments.faithfulness,
+    }
+    _check_grid(arguments)
+    image = read_image(arguments.image)
+    call["model"] = arguments.model or default_model(client, _task(arguments))
+    if arguments.grid:
+        return explain_grid(client, image, arguments, call)
+    result = _explain_watched(client, image, **call) if arguments.progress else client.explain(image, **call)
+    paths = _overlay_paths(arguments.out, result.explanations) if arguments.out else []
+    for path, explanation in zip(paths, result.explanations, strict=False):
+        draw = explanation.words_sheet if explanation.tokens else explanation.overlay
+        draw(path, colormap=arguments.colormap, opacity=arguments.opacity)
+    print(report.explain_json(result, paths) if arguments.json else report.explain_text(result, paths))
+    return 0
+
+
+def _explain_watched(client: ExplanationClient, image: bytes, **call: Unpack[ExplainArguments]) -> ExplainResult:
+    """Explains, and shows how far it is, in a line that is written over again."""
+    shown = False
+    try:
+        for event in client.explain_progress(image, **call):
+            if isinstance(event, ExplainResult):
+                return event
+            print(f"\r{report.progress_text(event):<60}", end="", file=sys.stderr, flush=True)
+            shown = True
+    finally:
+        if shown:
+            print(file=sys.stderr)
+    raise InternalError("the server ended without a result; look into its log", "NO_RESULT")
+
+
+def _check_grid(arguments: argparse.Namespace) -> None:
+    given = {
+        "--method": arguments.method,
+        "--option": arguments.options,
+        "--per-token": arguments.per_token,
+        "--progress": arguments.progress,
+    }
+    clash = next((option for option, value in given.items() if value), None)
+    if arguments.grid and clash:
+        raise InputError(f"give --grid or {clash}: a grid runs each of its methods as it is, on whole targets")
+
+
+def _targets(arguments: argparse.Namespace) -> list[pb.Target]:
+    classes: list[pb.Target] = arguments.targets
+    if arguments.answer and not arguments.question:
+        raise InputError("--answer needs the --question that it answers")
+    others = [caption(arguments.caption or "", per_token=arguments.per_token)] if _captions(arguments) else []
+    others += [answer(arguments.question, arguments.answer)] if arguments.question else []
+    if len(others) + bool(classes) > 1:
+        raise InputError("give classes, a --caption or a --question: a model has one task")
+    return classes or others
+
+
+def _task(arguments: argparse.Namespace) -> Task:
+    if _captions(arguments):
+        return "caption"
+    return "answer" if arguments.question else "classify"
+
+
+def _captions(arguments: argparse.Namespace) -> bool:
+    return arguments.caption is not None or arguments.per_token
+
+
+def _overlay_paths(path: Path, explanations: Sequence[Explanation]) -> list[Path]:
+    """``overlay.png`` for one explanation; ``overlay-circle.png`` and so on for several."""
+    if len(explanations) == 1:
+        return [path]
+    names = [report.file_name(explanation.target.label) for explanation in explanations]
+    if len(set(names)) < len(names):
+        names = [f"{place}-{name}" for place, name in enumerate(names)]
+    return [path.with_stem(f"{path.stem}-{name}") for name in names]
