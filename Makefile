@@ -10,13 +10,17 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint
 MODELS ?= scenes-classifier,scenes-captioner,scenes-vqa
 PORT ?= 50051
 METRICS_PORT ?= 9464
+PLAYGROUND_PORT ?= 7860
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help venv install install-dev demo serve test test-fast lint format proto docs train-scenes dissect audit clean
+PLAYGROUND_VENV ?= .venv-playground
+export PLAYGROUND_VENV
+.PHONY: help venv install install-dev install-playground demo serve playground test test-fast lint format proto docs \
+  site train-scenes dissect audit clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-18s %s\n", $$1, $$2}' Makefile
 
 venv: $(BIN)/python ## the empty virtual environment in .venv (for a torch build of your own choice; see README)
 
@@ -34,7 +38,12 @@ serve: install ## serve MODELS on PORT until Ctrl-C
 	@echo "    $(BIN)/camserve explain PHOTO.jpg --server localhost:$(PORT) --question 'what colour is the star?'"
 	@exec $(BIN)/camserve-server up --models $(MODELS) --port $(PORT) --metrics-port $(METRICS_PORT)
 
-test: install-dev ## all tests
+install-playground: $(PLAYGROUND_VENV)/installed ## the playground into an environment of its own
+
+playground: install-playground ## a page to try the server of `make serve` with, until Ctrl-C
+	@exec $(PLAYGROUND_VENV)/bin/camserve-playground --server localhost:$(PORT) --port $(PLAYGROUND_PORT)
+
+test: install-dev install-playground ## all tests
 	$(BIN)/python -m pytest
 
 test-fast: install-dev ## without those that start servers or take long
@@ -69,7 +78,7 @@ audit: install-dev ## compare and audit methods on scenes into one report, out/a
 	$(BIN)/camserve-eval audit
 
 clean: ## remove the virtual environment, archives and outputs
-	rm -rf $(VENV) out model_store/*.mar
+	rm -rf $(VENV) $(PLAYGROUND_VENV) out site model_store/*.mar
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -85,5 +94,12 @@ $(VENV)/installed: $(BIN)/python pyproject.toml client/pyproject.toml constraint
 
 $(VENV)/installed-dev: $(VENV)/installed
 	@$(INSTALL) --editable ./client --editable '.[dev]' || \
+	  { echo "The installation failed; pip's message is above."; exit 1; }
+	@touch $@
+
+$(PLAYGROUND_VENV)/installed: $(BIN)/python client/pyproject.toml playground/pyproject.toml playground/constraints.txt
+	@$(BIN)/python -m venv $(PLAYGROUND_VENV)
+	@$(PLAYGROUND_VENV)/bin/python -m pip install --disable-pip-version-check --constraint playground/constraints.txt \
+	  --editable ./client --editable ./playground || \
 	  { echo "The installation failed; pip's message is above."; exit 1; }
 	@touch $@

@@ -25,11 +25,14 @@ REASONS = (
 
 
 class FakeService(ExplanationServiceServicer):
-    """Knows a classifier, a captioner and an answerer; fails first with what ``failures`` holds."""
+    """Knows a classifier, a captioner and an answerer.
+
+    Calls fail first with what ``failures`` holds, Explain then with ``explain_failures``.
+    """
 
     def __init__(self) -> None:
         self.failures: list[CamserveError] = []
-        self.explain_failure: CamserveError | None = None
+        self.explain_failures: list[CamserveError] = []
         self.calls = 0
         self.version = version("camserve")
         self.requests: list[pb.ExplainRequest | pb.PredictRequest] = []
@@ -42,8 +45,8 @@ class FakeService(ExplanationServiceServicer):
 
     def Explain(self, request: pb.ExplainRequest, context: grpc.ServicerContext) -> pb.ExplainResponse:  # noqa: N802
         self._begin(request, context)
-        if self.explain_failure:
-            self._abort(self.explain_failure, context)
+        if self.explain_failures:
+            self._abort(self.explain_failures.pop(0), context)
         if request.method == "cam":
             self._abort(FailedPreconditionError("cam does not work here", "METHOD_UNSUITABLE", field="method"), context)
         header = read_header(request.image)

@@ -57,7 +57,7 @@ def test_another_version_is_a_warning(
 
 @pytest.mark.usefixtures("server", "all_ready")
 def test_a_trial_that_fails_is_a_fault(service: FakeService, capsys: pytest.CaptureFixture[str]) -> None:
-    service.explain_failure = InternalError("the worker died", "WORKER_DIED")
+    service.explain_failures = [InternalError("the worker died", "WORKER_DIED")]
     assert main(["doctor", "--json"]) == 1
     assert _findings(capsys)["trial"] == ("failed", "scenes-captioner does not explain a gray picture: the worker died")
 
