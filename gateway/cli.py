@@ -22,7 +22,7 @@ from model_store.recipe import RecipeError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status: 0, or 1 for a failure; wrong usage exits with 2."""
-    options = _parser(os.environ).parse_args(arguments)
+    options = parser(os.environ).parse_args(arguments)
     try:
         return int(options.run(options))
     except (SettingError, RecipeError, JavaNotFoundError, TorchServeError, OSError) as error:
@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
+def parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
+    """The command's arguments; the environment has their defaults."""
     parser = argparse.ArgumentParser(prog="camserve-server", description="Serves explanations of vision models.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
