@@ -63,8 +63,15 @@ format: install-dev ## rewrite to the house style
 proto: install-dev ## the stubs from the protos
 	$(BIN)/python protos/generate.py stubs
 
-docs: install ## docs/methods.md from the registry
+docs: install-dev ## the pages that are made from the code
 	$(BIN)/python -m saliency.table > docs/methods.md
+	$(BIN)/python -m docs._generate.settings
+	$(BIN)/python -m docs._generate.protocol
+	$(BIN)/python -m docs._generate.commands
+	$(BIN)/python -m docs._generate.gallery
+
+site: install-dev ## the documentation as a site, in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 train-scenes: install ## train the scenes models again, from their seeds
 	$(BIN)/python model_store/scenes-classifier/train.py

@@ -53,3 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _fail(status: int, message: str) -> int:
     print(f"camserve: {message}", file=sys.stderr)
     return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

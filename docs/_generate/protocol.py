@@ -42,9 +42,7 @@ def text() -> str:
 class _Page:
     def __init__(self, file: FileDescriptorProto) -> None:
         self._file = file
-        self._comments = {
-            tuple(place.path): place.leading_comments.strip() for place in file.source_code_info.location
-        }
+        self._comments = {tuple(place.path): place.leading_comments.strip() for place in file.source_code_info.location}
 
     def text(self) -> str:
         parts = [HEAD]
@@ -70,7 +68,8 @@ class _Page:
         if message.field:
             yield "\n| field | type | meaning |\n|---|---|---|\n"
         for at, field in enumerate(message.field):
-            yield f"| `{field.name}` = {field.number} | {self._type(message, field)} | {self._cell((*path, _FIELD, at))} |\n"
+            kind, meaning = self._type(message, field), self._cell((*path, _FIELD, at))
+            yield f"| `{field.name}` = {field.number} | {kind} | {meaning} |\n"
         for at, nested in enumerate(message.nested_type):
             if not nested.options.map_entry:
                 yield from self._message(nested, (*path, _NESTED, at))
