@@ -10,13 +10,17 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint
 MODELS ?= scenes-classifier,scenes-captioner,scenes-vqa
 PORT ?= 50051
 METRICS_PORT ?= 9464
+PLAYGROUND_PORT ?= 7860
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help venv install install-dev demo serve monitor test test-fast lint format proto docs dashboards train-scenes dissect audit claims chaos clean
+PLAYGROUND_VENV ?= .venv-playground
+export PLAYGROUND_VENV
+.PHONY: help venv install install-dev install-playground demo serve monitor playground test test-fast lint format proto \
+  docs site dashboards train-scenes dissect audit claims chaos clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-18s %s\n", $$1, $$2}' Makefile
 
 venv: $(BIN)/python ## the empty virtual environment in .venv (for a torch build of your own choice; see README)
 
@@ -37,7 +41,12 @@ serve: install ## serve MODELS on PORT until Ctrl-C
 monitor: install ## serve scenes-classifier beside a Prometheus that watches it, and send requests until Ctrl-C
 	@exec $(BIN)/python -m monitoring --port $(PORT) --metrics-port $(METRICS_PORT)
 
-test: install-dev ## all tests
+install-playground: $(PLAYGROUND_VENV)/installed ## the playground into an environment of its own
+
+playground: install-playground ## a page to try the server of `make serve` with, until Ctrl-C
+	@exec $(PLAYGROUND_VENV)/bin/camserve-playground --server localhost:$(PORT) --port $(PLAYGROUND_PORT)
+
+test: install-dev install-playground ## all tests
 	$(BIN)/python -m pytest
 
 test-fast: install-dev ## without those that start servers or take long
@@ -58,8 +67,15 @@ format: install-dev ## rewrite to the house style
 proto: install-dev ## the stubs from the protos
 	$(BIN)/python protos/generate.py stubs
 
-docs: install ## docs/methods.md from the registry
+docs: install-dev ## the pages that are made from the code
 	$(BIN)/python -m saliency.table > docs/methods.md
+	$(BIN)/python -m docs._generate.settings
+	$(BIN)/python -m docs._generate.protocol
+	$(BIN)/python -m docs._generate.commands
+	$(BIN)/python -m docs._generate.gallery
+
+site: install-dev ## the documentation as a site, in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 dashboards: install ## Grafana's dashboards from monitoring/dashboards
 	$(BIN)/python -m monitoring.dashboards
@@ -83,7 +99,7 @@ claims: install-dev ## measure what papers claim of their methods on scenes, int
 	cp out/claims/report.md docs/claims.md
 
 clean: ## remove the virtual environment, archives and outputs
-	rm -rf $(VENV) out model_store/*.mar
+	rm -rf $(VENV) $(PLAYGROUND_VENV) out site model_store/*.mar
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -99,5 +115,12 @@ $(VENV)/installed: $(BIN)/python pyproject.toml client/pyproject.toml constraint
 
 $(VENV)/installed-dev: $(VENV)/installed
 	@$(INSTALL) --editable ./client --editable '.[dev]' || \
+	  { echo "The installation failed; pip's message is above."; exit 1; }
+	@touch $@
+
+$(PLAYGROUND_VENV)/installed: $(BIN)/python client/pyproject.toml playground/pyproject.toml playground/constraints.txt
+	@$(BIN)/python -m venv $(PLAYGROUND_VENV)
+	@$(PLAYGROUND_VENV)/bin/python -m pip install --disable-pip-version-check --constraint playground/constraints.txt \
+	  --editable ./client --editable ./playground || \
 	  { echo "The installation failed; pip's message is above."; exit 1; }
 	@touch $@

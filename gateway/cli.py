@@ -17,7 +17,7 @@ _COMMANDS = (up, gateway, torchserve, health, token, build, check)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status: 0, or 1 for a failure; wrong usage exits with 2."""
-    options = _parser(os.environ).parse_args(arguments)
+    options = parser(os.environ).parse_args(arguments)
     try:
         return int(options.run(options))
     except (SettingError, RecipeError, JavaNotFoundError, TorchServeError, TracingError, OSError) as error:
@@ -27,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
+def parser(env: Mapping[str, str]) -> argparse.ArgumentParser:
+    """The command's arguments; the environment has their defaults."""
     parser = argparse.ArgumentParser(prog="camserve-server", description="Serves explanations of vision models.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in _COMMANDS:

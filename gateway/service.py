@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from importlib.metadata import version
 from pathlib import Path
 
 from google.protobuf.duration_pb2 import Duration
@@ -129,7 +130,8 @@ class ExplanationService(explanation_pb2_grpc.ExplanationServiceServicer):
             text = f"task is {request.task}, which is no task; leave it out for all models"
             raise InvalidArgumentError(text, "TASK_UNKNOWN", field="task")
         models = (served.describe() for served in self._catalog)
-        return pb.ListModelsResponse(models=(model for model in models if request.task in (0, model.task)))
+        wanted = (model for model in models if request.task in (0, model.task))
+        return pb.ListModelsResponse(models=wanted, server_version=version("camserve-server"))
 
     async def GetModel(self, request: pb.GetModelRequest, _context: Context) -> pb.GetModelResponse:  # noqa: N802
         """Describes one model."""

@@ -143,6 +143,11 @@ class AsyncExplanationClient:
         response = await self._call(self._stub.ListModels, list_models_request(task), timeout)
         return tuple(map(Model.from_proto, response.models))
 
+    async def server_version(self, *, timeout: float | None = None) -> str:  # noqa: ASYNC109
+        """As ``ExplanationClient.server_version``."""
+        response = await self._call(self._stub.ListModels, list_models_request(None), timeout)
+        return response.server_version
+
     async def model(
         self,
         name: str,

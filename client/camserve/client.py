@@ -213,6 +213,14 @@ class ExplanationClient:
         response = self._call(self._stub.ListModels, list_models_request(task), timeout)
         return tuple(map(Model.from_proto, response.models))
 
+    def server_version(self, *, timeout: float | None = None) -> str:
+        """The version of the server's software; empty if it is too old to tell.
+
+        Raises:
+            CamserveError: the server refused or failed, or none answered in time.
+        """
+        return self._call(self._stub.ListModels, list_models_request(None), timeout).server_version
+
     def model(self, name: str, version: str = "", *, timeout: float | None = None) -> Model:
         """One model; the default version if none is named.
 

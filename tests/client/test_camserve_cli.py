@@ -7,24 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from camserve.cli import _explain_watched, main
+from camserve.cli import main
 from camserve.client import ExplanationClient
+from camserve.commands.explain import _explain_watched
 from camserve.errors import InternalError
 from camserve.v1 import explanation_pb2 as pb
 from tests.client.fake_service import FakeService
-
-
-@pytest.fixture
-def picture(tmp_path: Path) -> str:
-    path = tmp_path / "picture.png"
-    Image.new("RGB", (40, 30), "gray").save(path)
-    return str(path)
-
-
-@pytest.fixture
-def server(address: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("CAMSERVE_SERVER", address)
-    return address
 
 
 @pytest.mark.usefixtures("server")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway.cli import _parser
+from gateway.cli import parser
 from gateway.settings import GatewaySettings, variable
 
 ROOT = Path(__file__).parents[2]
@@ -101,7 +101,7 @@ def test_grafana_is_given_the_dashboards_it_looks_for() -> None:
 def test_compose_accepts_it(files: tuple[str, ...]) -> None:
     arguments = [argument for file in files for argument in ("-f", file)]
     done = subprocess.run(
-        ["docker-compose", *arguments, "config", "--quiet"],  # noqa: S607
+        ["docker-compose", *arguments, "config", "--quiet"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -113,6 +113,6 @@ def test_compose_accepts_it(files: tuple[str, ...]) -> None:
 
 def subparser(command: str) -> Any:
     """The parser of one command of camserve-server."""
-    (commands,) = [action.choices for action in _parser({})._actions if action.choices]
+    (commands,) = [action.choices for action in parser({})._actions if action.choices]
     assert isinstance(commands, dict)
     return commands[command]

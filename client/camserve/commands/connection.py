@@ -1,0 +1,58 @@
+"""The connection to the server: its arguments, and the client that they make."""
+
+import argparse
+import os
+
+from camserve.channel import DEFAULT_ADDRESS, DEFAULT_TIMEOUT
+from camserve.client import ExplanationClient
+from camserve.commands import values
+from camserve.commands.command import completed_by_files
+from camserve.commands.inputs import InputError
+from camserve.credentials import tls_credentials
+
+
+def connection_arguments() -> argparse.ArgumentParser:
+    """Which server is asked, and how."""
+    parent = argparse.ArgumentParser(add_help=False)
+    parent.add_argument(
+        "--server",
+        metavar="HOST:PORT",
+        default=os.environ.get("CAMSERVE_SERVER", DEFAULT_ADDRESS),
+        help="address of the server (default: $CAMSERVE_SERVER, else localhost:50051)",
+    )
+    parent.add_argument("--tls", action="store_true", help="encrypt, and trust the roots that gRPC knows")
+    for name, text in (
+        ("--ca", "encrypt, and trust the roots in this PEM file"),
+        ("--certificate", "PEM file with your own certificate, if the server asks"),
+        ("--key", "PEM file with its private key"),
+    ):
+        completed_by_files(parent.add_argument(name, metavar="FILE", help=text))
+    parent.add_argument(
+        "--timeout",
+        type=values.seconds,
+        default=DEFAULT_TIMEOUT,
+        metavar="SECONDS",
+        help="longest wait for each answer (default: %(default)g)",
+    )
+    return parent
+
+
+def connect(arguments: argparse.Namespace) -> ExplanationClient:
+    """The client of `connection_arguments`.
+
+    Raises:
+        InputError: they do not fit together.
+        OSError: a file cannot be read.
+    """
+    encrypted = arguments.tls or arguments.ca or arguments.certificate or arguments.key
+    try:
+        return ExplanationClient(
+            arguments.server,
+            credentials=tls_credentials(ca=arguments.ca, certificate=arguments.certificate, key=arguments.key)
+            if encrypted
+            else None,
+            token=os.environ.get("CAMSERVE_TOKEN", ""),  # not an argument, which every process could read
+            timeout=arguments.timeout,
+        )
+    except ValueError as error:
+        raise InputError(f"{error} (--server, --tls, --ca, --certificate, --key)") from None
