@@ -59,7 +59,7 @@ def test_named_units_are_told(picture: str, capsys: pytest.CaptureFixture[str]) 
 def test_progress_without_a_result_is_the_servers_fault(
     picture: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("camserve.cli.ExplanationClient.explain_progress", lambda *_, **__: iter(()))
+    monkeypatch.setattr("camserve.client.ExplanationClient.explain_progress", lambda *_, **__: iter(()))
     assert main(["explain", picture, "--progress"]) == 1
     assert "without a result" in capsys.readouterr().err
     with ExplanationClient("localhost:1") as client, pytest.raises(InternalError) as caught:
