@@ -2,15 +2,26 @@
 
 import hashlib
 import json
+import logging
 import os
 import shutil
+import subprocess
+import sys
+import tempfile
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 import yaml
 
 from model_store.recipe import Recipe, load_recipe
 
+log = logging.getLogger(__name__)
+
+TRUNK_FILE = "trunk.pt2"
+"""Name of an optimised model's compiled trunk inside its archive."""
+
+_COMPILER = "handlers.optimise"  # run as a process of its own: who builds archives need not have torch in it
 _CONFIG_FILE = "model-config.yaml"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold; archives of equal content are equal bytes
 
@@ -22,6 +33,8 @@ def archive_name(recipe: Recipe) -> str:
 
 def build_archive(folder: Path, out_dir: Path) -> Path:
     """Packs a model's recipe and the files it names, unless the archive that is there holds just that.
+
+    The trunk of an optimised model is compiled, which takes about a minute; if that fails the archive goes without it.
 
     Args:
         folder: the model's folder.
@@ -36,20 +49,23 @@ def build_archive(folder: Path, out_dir: Path) -> Path:
     """
     recipe = load_recipe(folder)
     entries = _entries(folder, recipe)
-    digest = _digest(entries)
+    digest = _digest(entries, recipe)
     archive = out_dir / archive_name(recipe)
     if _comment(archive) == digest:
         return archive
     out_dir.mkdir(parents=True, exist_ok=True)
     part = archive.with_name(f".{archive.name}.{os.getpid()}")
-    try:
-        with zipfile.ZipFile(part, "w") as package:
-            package.comment = digest
-            for name, content in sorted(entries.items()):
-                _write(package, name, content)
-        part.replace(archive)
-    finally:
-        part.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(prefix="camserve-trunk-") as scratch:
+        if recipe.optimize:
+            entries |= _compiled(folder, Path(scratch))
+        try:
+            with zipfile.ZipFile(part, "w") as package:
+                package.comment = digest
+                for name, content in sorted(entries.items()):
+                    _write(package, name, content)
+            part.replace(archive)
+        finally:
+            part.unlink(missing_ok=True)
     return archive
 
 
@@ -60,7 +76,7 @@ def is_current(folder: Path, out_dir: Path) -> bool:
         RecipeError: if the recipe is wrong.
     """
     recipe = load_recipe(folder)
-    return _comment(out_dir / archive_name(recipe)) == _digest(_entries(folder, recipe))
+    return _comment(out_dir / archive_name(recipe)) == _digest(_entries(folder, recipe), recipe)
 
 
 def _entries(folder: Path, recipe: Recipe) -> dict[str, Path | bytes]:
@@ -94,8 +110,24 @@ def _entries(folder: Path, recipe: Recipe) -> dict[str, Path | bytes]:
     }
 
 
-def _digest(entries: dict[str, Path | bytes]) -> bytes:
+def _compiled(folder: Path, scratch: Path) -> dict[str, Path | bytes]:
+    """The compiled trunk; nothing if it cannot be had."""
+    file = scratch / TRUNK_FILE
+    log.info("compiling %s, which takes about a minute", folder.name)
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-m", _COMPILER, folder, file], capture_output=True, text=True, check=False
+    )
+    if done.returncode == 0 and file.is_file():
+        return {TRUNK_FILE: file}
+    reason = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+    log.warning("%s cannot be compiled and will run as it is: %s", folder.name, reason)
+    return {}
+
+
+def _digest(entries: dict[str, Path | bytes], recipe: Recipe) -> bytes:
     total = hashlib.sha256()
+    if recipe.optimize:  # what is compiled hangs on the compiler and the processor too
+        total.update(f"torch {version('torch')} {_processor()}\n".encode())
     for name, content in sorted(entries.items()):
         if isinstance(content, bytes):
             inner = hashlib.sha256(content)
@@ -104,6 +136,15 @@ def _digest(entries: dict[str, Path | bytes]) -> bytes:
                 inner = hashlib.file_digest(stream, "sha256")
         total.update(f"{name}\0{inner.hexdigest()}\n".encode())
     return total.hexdigest().encode()
+
+
+def _processor() -> str:
+    """What kind of processor this is; empty where the system does not say."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    return next((line for line in lines if line.startswith(("flags", "Features"))), "")
 
 
 def _comment(archive: Path) -> bytes | None:
