@@ -1,12 +1,12 @@
 """Compiled trunks: what ``optimize`` in a recipe asks for.
 
-``python -m handlers.optimise FOLDER FILE`` compiles a network's trunk ahead of time, with its weights, for the processor
-it runs on, and a worker loads that: it needs no compiler and does not wait for one. What it is given is checked against
-the network itself, and the network runs as it is where anything does not fit.
+``python -m handlers.optimise FOLDER FILE`` compiles a network's trunk ahead of time, with its weights, for the
+processor it runs on, and a worker loads that: it needs no compiler and does not wait for one. What it is given is
+checked against the network itself, and the network runs as it is where anything does not fit.
 
 The compiler (PyTorch's AOTInductor) folds batch norms into convolutions, fuses what follows them, lays memory out with
-channels last and packs weights for oneDNN. It packs them only for a batch of a known size. On a CPU a batch is no faster
-than its images in turn, so the trunk is compiled for one image.
+channels last and packs weights for oneDNN. It packs them only for a batch of a known size. On a CPU a batch is no
+faster than its images in turn, so the trunk is compiled for one image.
 """
 
 import argparse
@@ -101,12 +101,12 @@ def optimised(recipe: Recipe, folder: Path, network: nn.Module, device: torch.de
 
 def _load(file: Path, network: nn.Module) -> tuple[Layer, Run]:
     compiled = torch._inductor.aoti_load_package(str(file))
-    facts = compiled.get_metadata() if hasattr(compiled, "get_metadata") else compiled.loader.get_metadata()
+    facts = compiled.loader.get_metadata()
     if facts[_BUILT_FOR] != _here():
         raise ValueError(f"it was built for {facts[_BUILT_FOR]}, and this is {_here()}; build the archive here")
 
     def run(images: Tensor) -> Tensor:
-        given: list[Tensor] = [compiled(image) for image in images.split(1)]
+        given: list[Tensor] = [compiled(image[None]) for image in images]
         return given[0] if len(given) == 1 else torch.cat(given)
 
     return Layer(facts[_CUT], network.get_submodule(facts[_CUT])), run
