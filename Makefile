@@ -13,7 +13,7 @@ METRICS_PORT ?= 9464
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help venv install install-dev demo serve test test-fast lint format proto docs train-scenes dissect audit claims clean
+.PHONY: help venv install install-dev demo serve test test-fast lint format proto docs train-scenes dissect audit claims bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-13s %s\n", $$1, $$2}' Makefile
@@ -72,6 +72,9 @@ claims: install-dev ## measure what papers claim of their methods on scenes, int
 	$(BIN)/camserve-eval claims
 	cp out/claims/report.md docs/claims.md
 
+bench: $(VENV)/installed-bench ## measure speed against the forward and peers into out/bench; PARTS names some, such as resnet50
+	$(BIN)/python -m benchmarks $(PARTS)
+
 clean: ## remove the virtual environment, archives and outputs
 	rm -rf $(VENV) out model_store/*.mar
 
@@ -89,5 +92,10 @@ $(VENV)/installed: $(BIN)/python pyproject.toml client/pyproject.toml constraint
 
 $(VENV)/installed-dev: $(VENV)/installed
 	@$(INSTALL) --editable ./client --editable '.[dev]' || \
+	  { echo "The installation failed; pip's message is above."; exit 1; }
+	@touch $@
+
+$(VENV)/installed-bench: $(VENV)/installed
+	@$(INSTALL) --editable ./client --editable '.[bench]' || \
 	  { echo "The installation failed; pip's message is above."; exit 1; }
 	@touch $@

@@ -18,19 +18,20 @@ from saliency import explain
 
 _BATCHES = (1, 8)
 _AGREEMENT = {"float32": 0.999, "bfloat16": 0.99}
-_STORE = Path("out/bench/store")
+STORE = Path("out/bench/store")
+"""Where optimised recipes and what was compiled of them are kept between runs."""
 _FORWARD, _OURS = "plain forward", "camserve"
 
 
 def measure(rounds: int, name: str) -> Part:
     """Measures a network."""
-    make_store(_STORE, name)
-    plain = load_network(load_recipe(_STORE / name), _STORE / name, torch.device("cpu"))
+    make_store(STORE, name, threads=torch.get_num_threads())
+    plain = load_network(load_recipe(STORE / name), STORE / name, torch.device("cpu"))
     rows: list[list[Value]] = []
     aims: list[Aim] = []
     plots = []
     with tempfile.TemporaryDirectory() as scratch:
-        fast = {p: load_optimised(_STORE, name, p, scratch=Path(scratch)) for p in PRECISIONS}
+        fast = {p: load_optimised(STORE, name, p, scratch=Path(scratch)) for p in PRECISIONS}
         for batch in _BATCHES:
             images = pictures(batch)
             targets = [3] * batch

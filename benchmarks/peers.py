@@ -44,17 +44,6 @@ def pytorch_grad_cam_call(method: str, model: nn.Module, images: Tensor, targets
     return call
 
 
-def torch_cam_score_cam(model: nn.Module, images: Tensor, target: int) -> Call:
-    """torch-cam's Score-CAM, with its own batch size."""
-    cam = torchcam.methods.ScoreCAM(model, explained_layer(model))
-
-    def call() -> list[Tensor]:
-        maps: list[Tensor] = cam(target, model(images))
-        return maps
-
-    return call
-
-
 def _torch_cam(model: nn.Module, images: Tensor, targets: Sequence[int]) -> Call:
     cam = torchcam.methods.GradCAM(model, explained_layer(model))
 
