@@ -13,6 +13,9 @@ PARTS: dict[str, tuple[str, str, dict[str, str]]] = {
     "slow": ("slow methods against pytorch-grad-cam and the authors' Opti-CAM", "slow", {}),
     "score-cam": ("Score-CAM, exact, optimised and of fewer channels", "score_cam", {"name": "resnet18"}),
     "service": ("through the service, alone and with many callers", "service", {"name": "resnet50"}),
+    "stages": ("where the time of one request goes", "stages", {"name": "resnet50"}),
+    "scaling": ("batch, classes and image size in process", "scaling", {"name": "resnet50"}),
+    "workers": ("callers at once and workers, start-up and memory", "workers", {"name": "resnet18"}),
 }
 
 

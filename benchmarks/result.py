@@ -133,9 +133,9 @@ def machine() -> str:
 
 def _shown(value: Value) -> str:
     if value is None:
-        return "–"
+        return "-"
     if isinstance(value, Spread):
-        return f"{_figure(value.median)} ({_figure(value.low)}–{_figure(value.high)})"
+        return f"{_figure(value.median)} ({_figure(value.low)} to {_figure(value.high)})"
     return value if isinstance(value, str) else _figure(value)
 
 

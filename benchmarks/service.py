@@ -78,7 +78,6 @@ def _told(alone: dict, throughput: list[tuple[str, int, float, float, float, Spr
         for model in networks
     }
     plain, *optimised = networks
-    text = "{}, {} callers: of the rate in process"
     aims = [
         *(Aim(f"explain, {m}: forwards", alone[f"explain, {m}"].over(forward).median, 1.0) for m in optimised),
         Aim(f"predict, {plain}: forwards", alone[f"predict, {plain}"].over(forward).median, 1.05),

@@ -50,7 +50,7 @@ def score_masked(
     scores = []
     chunk = CPU_CHUNK if pictures.device.type == "cpu" else CHUNK
     with torch.no_grad():
-        for own, owners in zip(masks.split(chunk), images.split(chunk), strict=True):
+        for own, owners in zip(torch.split(masks, chunk), torch.split(images, chunk), strict=True):
             upsampled = prepare(upsample(own, pictures.shape[-2:])).to(pictures.dtype)
             disturbed = blend(pictures[owners], upsampled[:, None], owners)
             inputs = with_picture(problem.inputs, name, disturbed, owners)
