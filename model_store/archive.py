@@ -34,7 +34,8 @@ def archive_name(recipe: Recipe) -> str:
 def build_archive(folder: Path, out_dir: Path) -> Path:
     """Packs a model's recipe and the files it names, unless the archive that is there holds just that.
 
-    The trunk of an optimised model is compiled, which takes about a minute; if that fails the archive goes without it.
+    The trunk of an optimised model is compiled, which takes about a minute. If that fails the archive goes without it,
+    and is built anew the next time.
 
     Args:
         folder: the model's folder.
@@ -58,6 +59,8 @@ def build_archive(folder: Path, out_dir: Path) -> Path:
     with tempfile.TemporaryDirectory(prefix="camserve-trunk-") as scratch:
         if recipe.optimize:
             entries |= _compiled(folder, Path(scratch))
+            if TRUNK_FILE not in entries:
+                digest += b" without trunk"
         try:
             with zipfile.ZipFile(part, "w") as package:
                 package.comment = digest
