@@ -64,17 +64,17 @@ def compile_trunk(folder: Path, file: Path) -> None:
     cut = _cut(recipe, network, example)
     dtype = _DTYPES[recipe.optimize.precision]
     trunk = _Cast(Trunk(network.to(dtype), cut), dtype)
-    with torch.no_grad():
+    with torch.no_grad():  # else nothing is frozen
         program = torch.export.export(trunk, (example,), strict=False)
-    torch._inductor.aoti_compile_and_package(
-        program,
-        package_path=str(file),
-        inductor_configs={
-            "freezing": True,  # weights are constants, to be folded and packed
-            "cpp.dynamic_threads": True,  # else as many threads as there are now, for ever
-            "aot_inductor.metadata": {_CUT: cut.name, _BUILT_FOR: _here()},
-        },
-    )
+        torch._inductor.aoti_compile_and_package(
+            program,
+            package_path=str(file),
+            inductor_configs={
+                "freezing": True,  # weights are constants, to be folded and packed
+                "cpp.dynamic_threads": True,  # else as many threads as there are now, for ever
+                "aot_inductor.metadata": {_CUT: cut.name, _BUILT_FOR: _here()},
+            },
+        )
 
 
 def optimised(recipe: Recipe, folder: Path, network: nn.Module, device: torch.device) -> nn.Module:
