@@ -17,7 +17,7 @@ SHELL := /bin/bash
 PLAYGROUND_VENV ?= .venv-playground
 export PLAYGROUND_VENV
 .PHONY: help venv install install-dev install-playground demo serve monitor playground test test-fast lint format proto \
-  docs site dashboards train-scenes dissect audit claims chaos clean
+  docs site dashboards train-scenes dissect audit claims bench chaos clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-18s %s\n", $$1, $$2}' Makefile
@@ -98,6 +98,9 @@ claims: install-dev ## measure what papers claim of their methods on scenes, int
 	$(BIN)/camserve-eval claims
 	cp out/claims/report.md docs/claims.md
 
+bench: $(VENV)/installed-bench ## measure speed against the forward and peers into out/bench; PARTS names some, such as resnet50
+	$(BIN)/python -m benchmarks $(PARTS)
+
 clean: ## remove the virtual environment, archives and outputs
 	rm -rf $(VENV) $(PLAYGROUND_VENV) out site model_store/*.mar
 
@@ -122,5 +125,10 @@ $(PLAYGROUND_VENV)/installed: $(BIN)/python client/pyproject.toml playground/pyp
 	@$(BIN)/python -m venv $(PLAYGROUND_VENV)
 	@$(PLAYGROUND_VENV)/bin/python -m pip install --disable-pip-version-check --constraint playground/constraints.txt \
 	  --editable ./client --editable ./playground || \
+	  { echo "The installation failed; pip's message is above."; exit 1; }
+	@touch $@
+
+$(VENV)/installed-bench: $(VENV)/installed
+	@$(INSTALL) --editable ./client --editable '.[bench]' || \
 	  { echo "The installation failed; pip's message is above."; exit 1; }
 	@touch $@

@@ -1,8 +1,10 @@
 """Answering a pack: each item gets its result or its own error, and no item's fault touches another."""
 
 import logging
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from time import monotonic, time_ns
 from typing import Generic, Protocol, TypeVar
 
@@ -17,6 +19,7 @@ from handlers.tracing import Spans
 log = logging.getLogger(__name__)
 
 _NO_SPANS = Spans(None)
+_readers = ThreadPoolExecutor(len(os.sched_getaffinity(0)), "read")
 
 
 class Job(Protocol):
@@ -98,16 +101,26 @@ def _answer_items(
     arrival = monotonic()
     results: dict[int, wire.ItemResult] = {}
     groups: dict[Hashable, dict[int, JobT]] = {}
-    for place, item in enumerate(items):
-        try:
-            job = servable.read(item, arrival)
-        except Exception as error:
-            results[place] = _failure(error)
+    for place, job in enumerate(_read(servable, list(items), arrival)):
+        if isinstance(job, Exception):
+            results[place] = _failure(job)
         else:
             groups.setdefault(job.group, {})[place] = job
     for jobs in groups.values():
         results.update(zip(jobs, _run(servable, list(jobs.values()), reporter), strict=True))
     return [results[place] for place in sorted(results)]
+
+
+def _read(servable: Servable[JobT], items: Sequence[wire.Item], arrival: float) -> Iterable[JobT | Exception]:
+    """The jobs, or what is wrong with their items, on all cores: pictures are decoded outside of Python's lock."""
+
+    def read(item: wire.Item) -> JobT | Exception:
+        try:
+            return servable.read(item, arrival)
+        except Exception as error:
+            return error
+
+    return _readers.map(read, items) if len(items) > 1 else map(read, items)
 
 
 def _run(servable: Servable[JobT], jobs: list[JobT], reporter: Reporter | None = None) -> list[wire.ItemResult]:

@@ -94,7 +94,9 @@ def read_header(data: bytes, limits: ImageLimits = _DEFAULT_LIMITS, field: str =
     return header
 
 
-def decode(data: bytes, limits: ImageLimits = _DEFAULT_LIMITS, field: str = "image") -> npt.NDArray[np.uint8]:
+def decode(
+    data: bytes, limits: ImageLimits = _DEFAULT_LIMITS, field: str = "image", *, least: tuple[int, int] | None = None
+) -> npt.NDArray[np.uint8]:
     """Decodes a picture to RGB.
 
     EXIF orientation is applied, the first frame of an animation taken, transparency composited on white, 16-bit gray
@@ -104,9 +106,12 @@ def decode(data: bytes, limits: ImageLimits = _DEFAULT_LIMITS, field: str = "ima
         data: an encoded picture: JPEG, PNG, WebP, GIF or BMP, recognised by content.
         limits: bounds that it must keep.
         field: name of the request's field that it came in, for the error.
+        least: width and height of which no less is needed. A JPEG may then come at a half, a quarter or an eighth of
+            its sides, averaged by its decoder at a fraction of the time; others come whole.
 
     Returns:
-        uint8 ``[height, width, 3]``, of the size that `read_header` gives; owned by the caller and writable.
+        uint8 ``[height, width, 3]``, of the size that `read_header` gives, or smaller if there is a least size; owned
+        by the caller and writable.
 
     Raises:
         InvalidArgumentError: as `read_header`, and with reason IMAGE_TRUNCATED or IMAGE_UNDECODABLE where the pixels
@@ -118,6 +123,8 @@ def decode(data: bytes, limits: ImageLimits = _DEFAULT_LIMITS, field: str = "ima
             size = image.size[::-1] if header.orientation >= 5 else image.size
             if size != (header.width, header.height):
                 raise MalformedError(f"its header says {header.width} x {header.height} pixels, its frame {size}")
+            if least is not None and header.format == "JPEG":
+                image.draft(image.mode, least[::-1] if header.orientation >= 5 else least)
             rgb = _to_rgb(image)
     except _TooSlowError:
         text = f"takes more than {limits.max_decode_seconds:g} s to decode: save it anew, or shrink it"

@@ -42,7 +42,7 @@ async def launch_torchserve(
     plan = Plan.read(store, names)
     java = find_java()
     with temporary_run_dir() as run_dir:
-        archives = plan.archives(run_dir)
+        archives = await asyncio.to_thread(plan.archives, run_dir)
         log.info("starting TorchServe, loading %s", plan)
         async with keep_torchserve(run_dir, java, archives, plan.workers, ports) as keeper:
 

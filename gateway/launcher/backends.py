@@ -53,8 +53,9 @@ class Backends:
         Raises:
             RecipeError, OSError: as `Plan.archives`.
         """
+        archives = await asyncio.to_thread(plan.archives, self._run_dir)
         log.info("starting TorchServe, loading %s", plan)
-        self.keeper = await self._keeping.enter_async_context(self._keep(plan, plan.archives(self._run_dir)))
+        self.keeper = await self._keeping.enter_async_context(self._keep(plan, archives))
         return self.keeper
 
     def reload(self) -> None:

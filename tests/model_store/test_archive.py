@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from model_store.archive import build_archive, is_current
+from model_store.archive import TRUNK_FILE, build_archive, is_current
 from model_store.recipe import RecipeError, load_recipe
 from tests.recipes import recipe_data, write_model
 
@@ -137,3 +137,24 @@ def test_a_path_out_of_the_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="labels_file: must be a file inside the model's folder"):
         build_archive(write_model(tmp_path / "model", data), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_an_optimised_model_that_cannot_be_compiled_is_packed_without_its_trunk(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = write_model(tmp_path / "model", recipe_data() | {"optimize": True})  # of a network that cannot be built
+    archive = build_archive(folder, tmp_path)
+    with zipfile.ZipFile(archive) as package:
+        assert TRUNK_FILE not in package.namelist()
+    assert "model cannot be compiled and will run as it is: NotImplementedError" in caplog.text
+    assert not is_current(folder, tmp_path)  # it is tried again
+
+
+def test_what_was_compiled_by_another_torch_is_not_current(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model_store.archive._compiled", lambda _folder, _scratch: {TRUNK_FILE: b"compiled"})
+    folder = write_model(tmp_path / "model", recipe_data() | {"optimize": True})
+    with zipfile.ZipFile(build_archive(folder, tmp_path)) as package:
+        assert package.read(TRUNK_FILE) == b"compiled"
+    assert is_current(folder, tmp_path)
+    monkeypatch.setattr("model_store.archive.version", lambda _name: "0.1")
+    assert not is_current(folder, tmp_path)
