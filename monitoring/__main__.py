@@ -44,7 +44,7 @@ def main() -> int:
         ):
             print(f"\nservice      {server.address}")
             print(f"its metrics  http://{server.metrics_address}/metrics")
-            print(f"Prometheus   {prometheus.address}/alerts, /rules, /targets")
+            print(f"Prometheus   {prometheus.address}: Alerts, and under Status the Rules and Targets")
             for title, expr in _PAGES:
                 print(f"  {title:<25} {prometheus.graph(expr)}")
             print("Grafana      in the containers only: docker compose up, then http://localhost:3000")
