@@ -17,7 +17,7 @@ SHELL := /bin/bash
 PLAYGROUND_VENV ?= .venv-playground
 export PLAYGROUND_VENV
 .PHONY: help venv install install-dev install-playground demo serve playground test test-fast lint format proto docs \
-  site train-scenes dissect audit clean
+  site train-scenes dissect audit claims clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-18s %s\n", $$1, $$2}' Makefile
@@ -83,6 +83,10 @@ dissect: install ## name what the scenes models' units look for; after any train
 
 audit: install-dev ## compare and audit methods on scenes into one report, out/audit/index.html
 	$(BIN)/camserve-eval audit
+
+claims: install-dev ## measure what papers claim of their methods on scenes, into docs/claims.md
+	$(BIN)/camserve-eval claims
+	cp out/claims/report.md docs/claims.md
 
 clean: ## remove the virtual environment, archives and outputs
 	rm -rf $(VENV) $(PLAYGROUND_VENV) out site model_store/*.mar

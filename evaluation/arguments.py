@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from evaluation.choices import REGIONS
+from evaluation.claims.scenes import CLAIMS
 from evaluation.columns.catalogue import ALL, DEFAULT, MEASURES
 from evaluation.measures.faithfulness import BASELINES
 from evaluation.pictures.scenes import SET_SIZE
@@ -37,6 +38,15 @@ def parser() -> argparse.ArgumentParser:
             "audit",
             help="all that a model should be asked before it is trusted, as one report",
             description="Compares methods, audits the model, and writes one report. An interrupted audit goes on.",
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )
+    )
+    _add_claims(
+        commands.add_parser(
+            "claims",
+            help="what papers claim of their methods, measured on scenes",
+            description="Measures what papers claim of their methods on scenes, into one report. An interrupted run"
+            " goes on.",
             formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         )
     )
@@ -97,6 +107,13 @@ def _add_compare(command: argparse.ArgumentParser) -> None:
 def _add_audit(command: argparse.ArgumentParser) -> None:
     command.add_argument("--model", type=Path, default=MODEL, help="folder of a classifier of scenes")
     command.add_argument("--out", type=Path, default=Path("out/audit"), help="folder of the report")
+
+
+def _add_claims(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--claims", nargs="+", choices=CLAIMS, default=list(CLAIMS), help="which")
+    command.add_argument("--count", type=_whole(1, SET_SIZE), default=24, help="held-out scenes of each set")
+    command.add_argument("--sets", type=_whole(2, 100), default=3, help="disjoint sets, over which figures spread")
+    command.add_argument("--out", type=Path, default=Path("out/claims"), help="folder of the report")
 
 
 def _whole(least: int, most: int) -> Callable[[str], int]:

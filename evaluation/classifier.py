@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +40,18 @@ class Classifier:
     layers: tuple[str, ...]
     digest: str
 
+    @property
+    def black(self) -> list[float]:
+        """What a black pixel is to the network, per channel."""
+        return [-mean / std for mean, std in zip(self.mean, self.std, strict=True)]
+
+    def at(self, *layers: str) -> "Classifier":
+        """The same, explained at other layers."""
+        return replace(self, layers=layers)
+
     def logits(self, images: Tensor) -> Tensor:
         """Logits ``[R, classes]`` of images ``[R, 3, H, W]`` in [0, 1], by which these can be differentiated."""
-        return scores_of(self.network(self._normalised(images)))
+        return scores_of(self.network(self.normalised(images)))
 
     def probabilities(self, images: Tensor) -> Tensor:
         """Softmax output ``[R, classes]`` of images ``[R, 3, H, W]`` in [0, 1], in chunks."""
@@ -55,12 +64,12 @@ class Classifier:
         Raises:
             ValueError: the method or an option is not known, or the method does not work on the network.
         """
-        black = [-mean / std for mean, std in zip(self.mean, self.std, strict=True)]
         layers = self.layers or None
-        inputs = self._normalised(images)
-        return explain(self.network, inputs, classes.tolist(), method, layers, black=black, **options).maps
+        inputs = self.normalised(images)
+        return explain(self.network, inputs, classes.tolist(), method, layers, black=self.black, **options).maps
 
-    def _normalised(self, images: Tensor) -> Tensor:
+    def normalised(self, images: Tensor) -> Tensor:
+        """What the network takes, of images ``[R, 3, H, W]`` in [0, 1]."""
         return (images - _plane(self.mean, images)) / _plane(self.std, images)
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from camserve.errors import CamserveError, FailedPreconditionError, InvalidArgumentError, NotFoundError
 from evaluation.arguments import parser
 from evaluation.audits.scenes import audits
-from evaluation.audits.series import run_all
 from evaluation.choices import Choices
+from evaluation.claims.scenes import claims
 from evaluation.classifier import load_classifier
 from evaluation.columns.catalogue import chosen
 from evaluation.compare import Comparison, Problem
@@ -23,6 +23,7 @@ from evaluation.pictures.source import Source, SourceError, Truth
 from evaluation.report.markdown import markdown
 from evaluation.report.report import Report
 from evaluation.report.write import write
+from evaluation.series import run_all
 from evaluation.service import ServedClassifier
 from evaluation.subject import Subject
 from evaluation.summary import summary
@@ -89,6 +90,17 @@ def _audit(args: argparse.Namespace) -> list[Problem]:
     return problems
 
 
+def _claims(args: argparse.Namespace) -> list[Problem]:
+    waiting = args.out / "waiting"
+    asked, key = claims(list(dict.fromkeys(args.claims)), args.count, args.sets, waiting)
+    sections, problems = run_all(asked, waiting, key)
+    if sections:
+        settings = {"command": "camserve-eval claims", "scenes": f"{args.sets} sets of {args.count}"}
+        write(Report(sections, title="What papers claim, measured on scenes", settings=settings), args.out)
+        sys.stdout.write(f"report: {args.out / 'index.html'}, {args.out / 'report.md'}\n")
+    return problems
+
+
 @contextmanager
 def _subject(args: argparse.Namespace) -> Iterator[tuple[Subject, Preprocessing]]:
     if args.server is None:
@@ -133,7 +145,7 @@ def _fail(status: int, message: str) -> int:
     return status
 
 
-_COMMANDS = {"compare": _compare, "audit": _audit}
+_COMMANDS = {"compare": _compare, "audit": _audit, "claims": _claims}
 
 
 if __name__ == "__main__":

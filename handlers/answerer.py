@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from camserve.v1 import explanation_pb2 as pb
-from handlers.explainer import Answer, Job
+from handlers.explainer import Answer
+from handlers.job import Job
 from handlers.language import Text, Tokenizer
 from handlers.messages import answer_prediction, resolved_answer
 from handlers.preprocessing import Picture
@@ -41,35 +42,41 @@ class Answerer(Speaker[AskedAnswer]):
 
     def predict(self, jobs: Sequence[Job[AskedAnswer]]) -> list[list[pb.Prediction]]:
         """The answer to each question."""
-        return [_predictions(said) for said in self._say(jobs)]
+        asked = _questions(jobs)
+        rows = [_row(jobs[job], question) for job, question in asked]
+        return _predictions(len(jobs), asked, self.scored(rows, self.say(rows), {}))
 
     def explain(self, how: Explaining, jobs: Sequence[Job[AskedAnswer]]) -> Iterable[Answer]:
         """A row for each answer."""
-        said = self._say(jobs)
+        asked = _questions(jobs)
+        questions = [_row(jobs[job], question) for job, question in asked]
+        said = self.say(questions)
         answers = [
-            [asked.answer or checked(own[asked.question]) for asked in job.asked]
-            for job, own in zip(jobs, said, strict=True)
+            [each.answer or checked(said[asked.index((number, each.question))]) for each in job.asked]
+            for number, job in enumerate(jobs)
         ]
         rows = [
-            spoken(_row(job, asked.question), answer, place)
+            spoken(_row(job, each.question), answer, place)
             for job, own in zip(jobs, answers, strict=True)
-            for place, (asked, answer) in enumerate(zip(job.asked, own, strict=True))
+            for place, (each, answer) in enumerate(zip(job.asked, own, strict=True))
         ]
-        found = iter(self.explained(how, rows))
-        for job, own, predicted in zip(jobs, answers, said, strict=True):
-            explanations = [
-                self._explanation(next(found), asked.question, answer, job.picture)
-                for asked, answer in zip(job.asked, own, strict=True)
-            ]
-            yield _predictions(predicted), explanations
-
-    def _say(self, jobs: Sequence[Job[AskedAnswer]]) -> list[dict[Text, Said]]:
-        """Answers each job's questions."""
-        questions = [questions_of(job.asked) for job in jobs]
-        said = iter(
-            self.say([_row(job, question) for job, own in zip(jobs, questions, strict=True) for question in own])
-        )
-        return [{question: next(said) for question in own} for own in questions]
+        every = iter(self.explained(how, rows))
+        found = [[next(every) for _ in job.asked] for job in jobs]
+        known = {
+            asked.index((number, each.question)): explained.scores[0]
+            for number, (job, own) in enumerate(zip(jobs, found, strict=True))
+            for each, explained in zip(job.asked, own, strict=True)
+            if each.answer is None
+        }
+        predictions = _predictions(len(jobs), asked, self.scored(questions, said, known))
+        for job, own, texts, predicted in zip(jobs, found, answers, predictions, strict=True):
+            yield (
+                predicted,
+                [
+                    self._explanation(explained, each.question, answer, job.picture)
+                    for explained, each, answer in zip(own, job.asked, texts, strict=True)
+                ],
+            )
 
     def _explanation(self, explained: Explained, question: Text, answer: Text, picture: Picture) -> pb.Explanation:
         unknown = tuple(dict.fromkeys((*question.unknown, *answer.unknown)))
@@ -81,5 +88,14 @@ def _row(job: Job[AskedAnswer], question: Text) -> Row:
     return Row(job.picture.tensor, texts={"question": question.tokens}, counter=job.counter)
 
 
-def _predictions(said: dict[Text, Said]) -> list[pb.Prediction]:
-    return [answer_prediction(question.text, own.text.text, own.score) for question, own in said.items()]
+def _questions(jobs: Sequence[Job[AskedAnswer]]) -> list[tuple[int, Text]]:
+    """Each question of each job once, with the job's place."""
+    return [(number, question) for number, job in enumerate(jobs) for question in questions_of(job.asked)]
+
+
+def _predictions(count: int, asked: Sequence[tuple[int, Text]], said: Sequence[Said]) -> list[list[pb.Prediction]]:
+    """The predictions for each of so many jobs."""
+    found: list[list[pb.Prediction]] = [[] for _ in range(count)]
+    for (number, question), own in zip(asked, said, strict=True):
+        found[number].append(answer_prediction(question.text, own.text.text, own.score))
+    return found

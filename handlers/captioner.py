@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from camserve.v1 import explanation_pb2 as pb
-from handlers.explainer import Answer, Job
+from handlers.explainer import Answer
+from handlers.job import Job
 from handlers.language import Text
 from handlers.messages import caption_prediction, heatmap, resolved_caption
 from handlers.preprocessing import Picture
@@ -41,7 +42,8 @@ class Captioner(Speaker[AskedCaption]):
 
     def predict(self, jobs: Sequence[Job[AskedCaption]]) -> list[list[pb.Prediction]]:
         """What the model says of each image."""
-        return [[_prediction(said)] for said in self.say([Row(job.picture.tensor) for job in jobs])]
+        rows = [Row(job.picture.tensor) for job in jobs]
+        return [[_prediction(said)] for said in self.scored(rows, self.say(rows), {})]
 
     def explain(self, how: Explaining, jobs: Sequence[Job[AskedCaption]]) -> Iterable[Answer]:
         """A row for each caption; its words are further targets of the same row."""
@@ -53,9 +55,17 @@ class Captioner(Speaker[AskedCaption]):
             for job, picture, own in zip(jobs, pictures, texts, strict=True)
             for place, (asked, text) in enumerate(zip(job.asked, own, strict=True))
         ]
-        found = iter(self.explained(how, rows))
-        for job, captions, own in zip(jobs, texts, said, strict=True):
-            yield [_prediction(own)], [self._explanation(next(found), text, job.picture) for text in captions]
+        every = iter(self.explained(how, rows))
+        found = [[next(every) for _ in own] for own in texts]
+        known = {
+            place: explained.scores[0]
+            for place, (job, own) in enumerate(zip(jobs, found, strict=True))
+            for asked, explained in zip(job.asked, own, strict=True)
+            if asked.text is None
+        }
+        for job, prediction, captions, own in zip(jobs, self.scored(pictures, said, known), texts, found, strict=True):
+            explanations = [self._explanation(*each, job.picture) for each in zip(own, captions, strict=True)]
+            yield [_prediction(prediction)], explanations
 
     def _explanation(self, explained: Explained, text: Text, picture: Picture) -> pb.Explanation:
         parts = zip(text.words, explained.scores[1:], explained.maps[1:], strict=bool(explained.scores[1:]))

@@ -6,8 +6,9 @@ import torch
 from torch import nn
 
 from camserve.v1 import explanation_pb2 as pb
-from handlers.explainer import Answer, Explainer, Job
+from handlers.explainer import Answer, Explainer
 from handlers.faithfulness import class_probabilities
+from handlers.job import Job
 from handlers.language import Text, Tokenizer
 from handlers.messages import answer_predictions, resolved_answer
 from handlers.network import labels_of

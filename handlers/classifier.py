@@ -6,8 +6,9 @@ from pathlib import Path
 import torch
 
 from camserve.v1 import explanation_pb2 as pb
-from handlers.explainer import Answer, Explainer, Job
+from handlers.explainer import Answer, Explainer
 from handlers.faithfulness import class_probabilities
+from handlers.job import Job
 from handlers.messages import class_predictions
 from handlers.network import labels_of, load_network
 from handlers.rows import Explaining, Row

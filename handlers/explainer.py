@@ -2,11 +2,10 @@
 
 import time
 from abc import abstractmethod
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from math import frexp
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 import torch
 from google.protobuf.duration_pb2 import Duration
@@ -19,6 +18,7 @@ from camserve.v1 import explanation_pb2 as pb
 from camserve.worker.v1 import worker_pb2 as wire
 from handlers.card import card
 from handlers.faithfulness import Probabilities, measure_by
+from handlers.job import TOP, AskedT, Job
 from handlers.messages import duration, heatmap, map_warning, warning
 from handlers.pack import Servable
 from handlers.preprocessing import Picture, prepare
@@ -29,50 +29,9 @@ from model_store.recipe import Recipe
 from saliency.choice import last_spatial, spatial_layers
 from saliency.targets import Target
 
-TOP = 5
-"""Predictions returned unless a request says otherwise."""
-
 _SILENCE = 0.9
 """Share of the response timeout after which a method that can be cut short is: TorchServe restarts a worker that says
 nothing for so long."""
-
-AskedT = TypeVar("AskedT")
-"""What a task makes of one target of a request."""
-
-
-@dataclass(frozen=True)
-class Job(Generic[AskedT]):
-    """One request, read.
-
-    Attributes:
-        picture: its image.
-        decode_seconds: what reading it took.
-        how: how to explain; None if only the prediction is wanted.
-        asked: what to explain, or to predict for.
-        counter: whether to show what speaks against it.
-        top: predictions wanted.
-        arrival: when it came, on the clock of ``time.monotonic``.
-        left: seconds from then until its answer is wanted.
-    """
-
-    picture: Picture
-    decode_seconds: float
-    how: Explaining | None
-    asked: Sequence[AskedT]
-    counter: bool = False
-    top: int = TOP
-    arrival: float = 0.0
-    left: float = float("inf")
-
-    @property
-    def group(self) -> Hashable:
-        """Jobs that explain alike run together, and so do those that predict.
-
-        What has to end in time ends for all at once. So that one in a hurry does not take others along, what is left to
-        them is of the same power of two.
-        """
-        return self.how, frexp(self.left)[1] if self.how is not None and self.how.bounded else None
-
 
 Answer = tuple[list[pb.Prediction], list[pb.Explanation]]
 """What a job gets: its predictions, and its explanations if it wants any."""

@@ -7,7 +7,8 @@ from torch import nn
 
 from camserve.errors import FailedPreconditionError, InvalidArgumentError
 from camserve.v1 import explanation_pb2 as pb
-from handlers.explainer import Answer, Explainer, Job
+from handlers.explainer import Answer, Explainer
+from handlers.job import Job
 from handlers.language import Text, Tokenizer
 from handlers.messages import caption_prediction, resolved_caption
 from handlers.rows import Explaining, Row

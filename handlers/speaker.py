@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from camserve.errors import FailedPreconditionError
-from handlers.explainer import AskedT, Explainer
+from handlers.explainer import Explainer
+from handlers.job import AskedT
 from handlers.language import Text, Tokenizer
 from handlers.rows import Row
 from handlers.tokens import Span, TokenScores, text_probabilities
@@ -57,14 +58,27 @@ class Speaker(Explainer[AskedT]):
             probabilities=text_probabilities,
         )
 
-    def say(self, rows: Sequence[Row]) -> list[Said]:
+    def say(self, rows: Sequence[Row]) -> list[Text]:
         """Generates a text for each row, which has all other texts that the network takes."""
         given = self.runner.inputs(rows)
         with torch.inference_mode():
             inputs = given if isinstance(given, Mapping) else {"images": given}
-            texts = [self.tokenizer.write(ids) for ids in self._network.generate(**inputs, length=LONGEST).tolist()]
-        scores = self.runner.outputs([spoken(row, text) for row, text in zip(rows, texts, strict=True)])
-        return [Said(text, own[: len(text.tokens)].sum().item()) for text, own in zip(texts, scores, strict=True)]
+            return [self.tokenizer.write(ids) for ids in self._network.generate(**inputs, length=LONGEST).tolist()]
+
+    def scored(self, rows: Sequence[Row], texts: Sequence[Text], known: Mapping[int, float]) -> list[Said]:
+        """What was said for each row with its score, by a run of those whose score is not known of an explanation.
+
+        Args:
+            rows: as :meth:`say` takes them.
+            texts: that it gave.
+            known: scores, by row.
+        """
+        unknown = [place for place in range(len(rows)) if place not in known]
+        outputs = self.runner.outputs([spoken(rows[place], texts[place]) for place in unknown]) if unknown else ()
+        scores = dict(known)
+        for place, own in zip(unknown, outputs, strict=True):
+            scores[place] = own[: len(texts[place].tokens)].sum().item()
+        return [Said(text, scores[place]) for place, text in enumerate(texts)]
 
 
 def spoken(row: Row, text: Text, place: int = 0, *, words: bool = False) -> Row:
@@ -73,16 +87,16 @@ def spoken(row: Row, text: Text, place: int = 0, *, words: bool = False) -> Row:
     return Row(row.image, targets, {**row.texts, "tokens": text.tokens}, row.counter, places=[place])
 
 
-def checked(said: Said) -> Text:
+def checked(said: Text) -> Text:
     """A generated text that is to be explained.
 
     Raises:
         FailedPreconditionError: there is nothing in it.
     """
-    if not said.text.tokens:
+    if not said.tokens:
         raise FailedPreconditionError(
             "the model has nothing to say to this image, so there is nothing to explain; give a text of your own",
             "TEXT_EMPTY",
             field="targets",
         )
-    return said.text
+    return said

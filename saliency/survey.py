@@ -37,7 +37,7 @@ Grid = tuple[int, int]
 
 _POOLING = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.AvgPool2d, nn.MaxPool2d, nn.LPPool2d)
 _CHANNELS_FIRST = (nn.Conv2d, nn.BatchNorm2d, *_POOLING)
-_SIZES_REMEMBERED = 16
+_SIZES_REMEMBERED = 256  # texts come in many lengths, and a look at each costs four forwards
 
 
 @dataclass(frozen=True)

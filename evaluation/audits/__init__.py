@@ -3,6 +3,5 @@
 ``walls``: do maps show what the model cannot see. ``sanity``: do they depend on what it learnt (with ``randomisation``
 and ``likeness``). ``adversarial``: do they find what an attacked model no longer names (with ``attack`` and
 ``attacked``). ``supervision``: what does a segmentation network learn from them (with ``segmenter``).
-``scenes``: all of them on scenes; ``series``: one after the other; ``kept``: done ones on disk. ``command`` and
-``overlays``: what audits have in common.
+``scenes``: all of them on scenes. ``command`` and ``overlays``: what audits have in common.
 """

@@ -7,7 +7,6 @@ from typing import Final
 
 from evaluation.arguments import METHODS
 from evaluation.audits import adversarial, sanity, supervision
-from evaluation.audits.series import Audit
 from evaluation.audits.walls.audit import audit_scenes
 from evaluation.audits.walls.section import section as walls
 from evaluation.choices import Choices
@@ -18,6 +17,7 @@ from evaluation.journal import Journal
 from evaluation.methods import Contender
 from evaluation.pictures.scenes import Scenes
 from evaluation.report.section import Section
+from evaluation.series import Evaluation
 from evaluation.summary import summary
 
 COUNT: Final = 10
@@ -31,7 +31,7 @@ IMAGES: Final = 12
 """Of the other audits."""
 
 
-def audits(classifier: Classifier, folder: Path) -> Mapping[str, Audit]:
+def audits(classifier: Classifier, folder: Path) -> Mapping[str, Evaluation]:
     """By name, in the order of the report.
 
     Args:

@@ -4,13 +4,12 @@ import math
 from itertools import groupby
 from typing import Any, Final
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from evaluation.columns.case import Case
 from evaluation.columns.measure import Measure, OverSet, PerPicture
-from evaluation.measures.localisation import LEVELS, localisation_errors, pixel_histogram, pxap
+from evaluation.measures.localisation import localisation_errors, max_box_acc, max_box_acc_v2, pixel_histogram, pxap
 from evaluation.measures.pointing import energy_inside, extended_pointing, mean_over_classes, pointing
 from evaluation.measures.segmentation import confusion, mean_iou, seeds
 from evaluation.pictures.picture import IGNORED
@@ -18,8 +17,6 @@ from evaluation.pictures.source import Truth
 from evaluation.report.section import Better, Column
 from saliency.faithfulness import mask_of
 
-OVERLAPS: Final = (0.3, 0.5, 0.7)
-"""Of MaxBoxAccV2; the second is that of MaxBoxAcc."""
 SEED_THRESHOLDS: Final = tuple(step / 20 for step in range(1, 20))
 """Of segmentation seeds; the best for the whole set counts."""
 
@@ -51,28 +48,7 @@ def _error(case: Case) -> Tensor:
 
 
 def _fitting(case: Case) -> Tensor:
-    """Pictures whose box fits at each threshold: of the largest component, then of any, by overlap; and all pictures.
-
-    int64 ``[1 + len(OVERLAPS) + 1, LEVELS]``.
-    """
-    rows, found = case.boxes
-    fits = [found.largest >= OVERLAPS[1], *(found.best >= overlap for overlap in OVERLAPS)]
-    counts = [fit.sum(0) for fit in fits]
-    return torch.from_numpy(np.stack([*counts, np.full(LEVELS, len(rows))]).astype(np.int64))
-
-
-def _best_shares(counts: Tensor) -> Tensor:
-    if not counts[-1, 0]:
-        raise ValueError("no picture has a box")
-    return counts[:-1].amax(1).double() / counts[-1, 0]
-
-
-def _max_box_acc(counts: Tensor) -> float:
-    return float(_best_shares(counts)[0])
-
-
-def _max_box_acc_v2(counts: Tensor) -> float:
-    return float(_best_shares(counts)[1:].mean())
+    return case.boxes[1].counts
 
 
 def _values_on_and_off(case: Case) -> Tensor:
@@ -148,8 +124,8 @@ FOUND: Final[tuple[Measure, ...]] = (
     PerPicture("pointing", Column("pointing %", Better.HIGHER), _pointing, Truth.BOXES, over_set=mean_over_classes),
     Extended(),
     PerPicture("energy", Column("energy %", Better.HIGHER), _energy, Truth.BOXES),
-    OverSet("max-box-acc", Column("MaxBoxAcc %", Better.HIGHER), _fitting, _max_box_acc, Truth.BOXES),
-    OverSet("max-box-acc-v2", Column("MaxBoxAccV2 %", Better.HIGHER), _fitting, _max_box_acc_v2, Truth.BOXES),
+    OverSet("max-box-acc", Column("MaxBoxAcc %", Better.HIGHER), _fitting, max_box_acc, Truth.BOXES),
+    OverSet("max-box-acc-v2", Column("MaxBoxAccV2 %", Better.HIGHER), _fitting, max_box_acc_v2, Truth.BOXES),
     PerPicture("localisation", Column("localisation error %", Better.LOWER), _error, Truth.BOXES),
     OverSet("pxap", Column("PxAP %", Better.HIGHER), _values_on_and_off, pxap, Truth.MASKS),
     OverSet("seeds", Column("seed mIoU %", Better.HIGHER), _seeded, _best_mean_iou, Truth.MASKS),

@@ -1,5 +1,6 @@
-"""A table in Markdown, for a README or a terminal."""
+"""Tables in Markdown, for a README or a terminal, and a report's text and tables."""
 
+from evaluation.report.report import Report
 from evaluation.report.section import Column, Figure, Table
 from evaluation.report.standing import standing
 
@@ -15,6 +16,17 @@ def markdown(table: Table) -> str:
         name = f"`{_escaped(row)}`"
         lines.append(_row([f"*{name}*" if row in order.apart else name, *cells]))
     return "\n".join(lines) + "\n"
+
+
+def chapters(report: Report) -> str:
+    """The text, the settings and the tables of a report, without its plots and pictures."""
+    parts = [f"# {report.title}"]
+    for section in report.sections:
+        settings = "; ".join(f"{name}: {value}" for name, value in section.settings.items())
+        parts += [f"## {section.title}", section.text, *([f"*{settings}.*"] if settings else [])]
+        for table in section.tables:
+            parts += [table.caption, markdown(table).rstrip()]
+    return "\n\n".join(parts) + "\n"
 
 
 def _cell(column: Column, figure: Figure | None) -> str:

@@ -4,13 +4,17 @@ import json
 from pathlib import Path
 
 from evaluation.report.document import document
+from evaluation.report.markdown import chapters
 from evaluation.report.page import page
 from evaluation.report.report import Report
+from evaluation.report.sheet import sheet
 from evaluation.report.spreadsheet import plot_csv, table_csv
 
 
 def write(report: Report, folder: Path) -> Path:
-    """Writes ``index.html``, ``report.json`` and, per table and plot, ``<section>/<name>.csv``.
+    """Writes ``index.html``, ``report.md``, ``report.json``, and tables, plots and galleries by themselves.
+
+    Those are ``<section>/<name>.csv`` and ``<section>/gallery-<number>.png``.
 
     A file is there whole or not at all, whatever stops the run; the page comes last. Other files are left alone.
 
@@ -31,14 +35,18 @@ def write(report: Report, folder: Path) -> Path:
         f"{section.name}/{plot.name}.csv": plot_csv(plot) for section in report.sections for plot in section.plots
     }
     texts["report.json"] = json.dumps(document(report), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    texts["report.md"] = chapters(report)
     texts["index.html"] = page(report)
+    for section in report.sections:
+        for number, gallery in enumerate(section.galleries, 1):
+            _put(folder / section.name / f"gallery-{number}.png", sheet(gallery))
     for name, text in texts.items():
-        _put(folder / name, text)
+        _put(folder / name, text.encode())
     return folder / "index.html"
 
 
-def _put(path: Path, text: str) -> None:
+def _put(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.part")
-    partial.write_text(text, encoding="utf-8")
+    partial.write_bytes(content)
     partial.replace(path)

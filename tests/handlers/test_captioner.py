@@ -138,6 +138,8 @@ def test_a_pack_gives_what_lone_requests_give(captioner: Captioner) -> None:
 
 @pytest.fixture
 def runs(captioner: Captioner) -> Iterator[list[int]]:
+    for text in (TEXT, ""):
+        explained(captioner, _request(text))  # texts of a new length are looked at first
     with encoder_runs(captioner) as noted:
         yield noted
 
@@ -145,6 +147,17 @@ def runs(captioner: Captioner) -> Iterator[list[int]]:
 def test_all_words_come_of_one_run_of_the_encoder(captioner: Captioner, runs: list[int]) -> None:
     explained(captioner, _request(TEXT, words=True))
     assert runs == [1, 1, 1]  # what the model says, how likely that is, and the explanation
+
+
+def test_what_the_model_says_itself_is_scored_by_its_explanation(captioner: Captioner, runs: list[int]) -> None:
+    found = explained(captioner, _request("", words=True))
+    assert runs == [1, 1]  # what the model says, and the explanation
+    counter = explained(captioner, _request("", words=True, polarity=pb.POLARITY_COUNTER))
+    alone = predicted(captioner, pb.PredictRequest(image=_request("").image)).predictions[0].caption
+    for response in (found, counter):
+        (prediction,) = response.predictions
+        assert prediction.caption.text == alone.text
+        assert prediction.caption.log_probability == pytest.approx(alone.log_probability, abs=1e-4)
 
 
 def test_a_pack_runs_the_model_once_for_all(captioner: Captioner, runs: list[int]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from evaluation.report.markdown import markdown
 from evaluation.report.page import page
 from evaluation.report.report import Report
 from evaluation.report.section import Figure
@@ -27,8 +28,20 @@ def test_files_are_those_that_are_named(report: Report, tmp_path: Path) -> None:
     folder = tmp_path / "out" / "audit"
     assert write(report, folder) == folder / "index.html"
     files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert files == {"index.html", "report.json", "first-one/main.csv", "first-one/by-depth.csv"}
+    assert files == {
+        "index.html",
+        "report.md",
+        "report.json",
+        "first-one/main.csv",
+        "first-one/by-depth.csv",
+        "first-one/gallery-1.png",
+    }
     assert (folder / "index.html").read_text() == page(report)
+    text = (folder / "report.md").read_text()
+    assert [line for line in text.splitlines() if line.startswith("#")] == [
+        *(f"# {report.title}", *(f"## {section.title}" for section in report.sections))
+    ]
+    assert markdown(report.sections[0].tables[0]) in text
 
 
 def test_tables_come_back_from_csv(report: Report, tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation.audits.series import run_all
 from evaluation.report.section import Better, Column, Figure, Gallery, Plot, Section, Table
+from evaluation.series import run_all
 
 
 def _section(name: str) -> Section:
