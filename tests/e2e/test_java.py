@@ -13,14 +13,14 @@ from tests.machine import ROOT
 
 PLUGIN = shutil.which("grpc_java_plugin")
 JARS = Path("/usr/share/java")
-TOOLS = all(map(shutil.which, ("protoc", "javac", "java"))) and PLUGIN and (JARS / "protobuf.jar").is_file()
+TOOLS = all(map(shutil.which, ("protoc", "javac", "java"))) and PLUGIN and (JARS / "perfmark-api.jar").is_file()
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
         not TOOLS,
         reason="there is no Java for gRPC; on Debian: apt install default-jdk-headless protobuf-compiler "
-        "protobuf-compiler-grpc-java-plugin libprotobuf-java libgrpc-java",
+        "protobuf-compiler-grpc-java-plugin libprotobuf-java libgrpc-java libperfmark-java",
     ),
 ]
 

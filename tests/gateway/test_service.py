@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator
+from importlib.metadata import version
 
 import grpc
 import pytest
@@ -72,7 +73,9 @@ async def test_models_are_described_with_what_the_gateway_knows(gateway: Gateway
     assert model.default_version
     assert model.limits.max_image_bytes == 16 * 1024 * 1024
     assert model.labels == MODEL.labels
-    assert list((await gateway.stub.ListModels(pb.ListModelsRequest())).models) == [model]
+    listed = await gateway.stub.ListModels(pb.ListModelsRequest())
+    assert list(listed.models) == [model]
+    assert listed.server_version == version("camserve-server")
     assert not (await gateway.stub.ListModels(pb.ListModelsRequest(task=pb.TASK_ANSWER))).models
     assert (await gateway.stub.ListModels(pb.ListModelsRequest(task=pb.TASK_CLASSIFY))).models
 
