@@ -18,8 +18,11 @@ MODELS = Dashboard(
         Panel(
             2,
             "Restarts of workers",
-            [Query(f"sum by (model) (increase(camserve_worker_restarts_total{{{MODEL}}}[15m]))", "{{model}}")],
-            text="In 15 minutes.",
+            [
+                Query(f"sum by (model) (increase(camserve_worker_restarts_total{{{MODEL}}}[15m]))", "{{model}}"),
+                Query(f"sum by (model) (increase(camserve_lost_runs_total{{{MODEL}}}[15m]))", "{{model}} runs lost"),
+            ],
+            text="In 15 minutes. A run is lost with its worker; a worker may end without one.",
             limit=3,
         ),
         Panel(
@@ -79,5 +82,13 @@ MODELS = Dashboard(
             "ms",
         ),
         Panel(12, "What runs", [Query("camserve_build_info")], kind="table"),
+        Panel(
+            13,
+            "Requests that never reached a worker",
+            [Query(rate("camserve_dropped_total", MODEL, "model, reason"), "{{model}} {{reason}}")],
+            "reqps",
+            "They left the queue first: their deadline passed, or their caller had gone.",
+            stacked=True,
+        ),
     ],
 )

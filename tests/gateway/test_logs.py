@@ -2,17 +2,19 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from camserve.errors import InternalError
 from camserve.v1 import explanation_pb2 as pb
+from gateway.access.callers import new_token
 from gateway.call import Call, under_way
 from gateway.logs import JsonFormatter, configure_logs
 from gateway.settings import SettingError
 from gateway.trace_context import TraceContext
-from tests.gateway.client import SETTINGS, Gateway, picture, refused, running_gateway
+from tests.gateway.client import SETTINGS, Gateway, picture, refused, running_gateway, until
 from tests.gateway.torchserve import FakeTorchServe
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -73,6 +75,39 @@ async def test_items_of_a_stream_have_lines_too(gateway: Gateway, lines: Lines) 
     }
     names = [line.get("request_id") for line in lines.calls() if line.get("model")]
     assert all(names)
+
+
+async def test_a_call_that_its_caller_gives_up_is_no_success(
+    gateway: Gateway, torchserve: FakeTorchServe, lines: Lines
+) -> None:
+    torchserve.open.clear()
+    call = gateway.stub.Explain(pb.ExplainRequest(model="shapes", image=picture()))
+    await torchserve.arrived(1)
+    call.cancel()
+    await until(lambda: bool(lines.calls()))
+    (line,) = lines.calls()
+    assert (line["code"], line["model"]) == ("CANCELLED", "shapes:1")
+
+
+async def test_whose_token_it_was_is_told(torchserve: FakeTorchServe, lines: Lines, tmp_path: Path) -> None:
+    token, digest = new_token()
+    callers = tmp_path / "callers.yaml"
+    callers.write_text(f"callers: [{{name: shop, tokens: [{digest}]}}]")
+    metadata = [("authorization", f"Bearer {token}")]
+    request = pb.ExplainRequest(model="shapes", image=picture())
+    async with running_gateway(torchserve, replace(SETTINGS, log_calls=1, callers_file=str(callers))) as gateway:
+        await gateway.stub.Explain(request, metadata=metadata)
+        items = [pb.ExplainStreamRequest(id="a", request=request)]
+        assert [answer.id async for answer in gateway.stub.ExplainStream(iter(items), metadata=metadata)] == ["a"]
+        await refused(gateway.stub.Explain(request))
+    told = [(line["rpc"], line.get("caller"), line["code"]) for line in lines.calls()]
+    assert told == [
+        ("Explain", "shop", "OK"),
+        ("ExplainStream item", "shop", "OK"),
+        ("ExplainStream", "shop", "OK"),
+        ("Explain", None, "UNAUTHENTICATED"),
+    ]
+    assert token not in lines.text
 
 
 async def test_nothing_that_callers_write_is_logged(gateway: Gateway, torchserve: FakeTorchServe, lines: Lines) -> None:

@@ -45,7 +45,7 @@ class Queue:
 
     def submit(self, name: str, *, seconds: float = 30.0, extra: int = 0, cost: int = 1) -> asyncio.Task[Answer]:
         request = pb.PredictRequest(image=picture() + bytes(extra), question=name[:1], request_id=name)
-        item = worker_pb2.Item(predict=request)
+        item = worker_pb2.Item(predict=request, traceparent=f"trace of {name}")
         return asyncio.create_task(self.queue.submit(item, time.monotonic() + seconds, cost=cost))
 
     def sample(self, name: str, **labels: str) -> float | None:
@@ -289,7 +289,7 @@ async def test_only_the_request_that_kills_workers_fails_and_is_refused_from_the
     assert queue.sample("camserve_lost_runs_total") == 2
     assert queue.doubts == 2
     with pytest.raises(FailedPreconditionError) as caught:
-        await queue.submit("a under another id")
+        await queue.submit("a under another id and in another trace")
     assert caught.value.reason == "REQUEST_QUARANTINED"
     await queue.submit("b")
     assert sum(name.startswith("a") for pack in names(torchserve) for name in pack) == 2
@@ -322,6 +322,7 @@ async def test_what_nothing_could_run_waits_at_the_head_and_runs_once_workers_ar
     queue.queue.set_workers(1)
     await asyncio.gather(*calls)
     assert names(torchserve) == [["a"], ["a", "b"]]
+    assert queue.sample("camserve_queue_wait_seconds_count") == 2  # each request once, however often it waits
 
 
 async def test_what_nothing_could_run_twice_fails(torchserve: FakeTorchServe, queue: Queue) -> None:

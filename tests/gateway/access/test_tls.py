@@ -1,5 +1,6 @@
 """A gateway that speaks TLS, as callers meet it."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from camserve import AsyncExplanationClient, tls_credentials
 from camserve.v1 import explanation_pb2 as pb
 from camserve.v1 import explanation_pb2_grpc
 from gateway.access.tls import server_credentials
+from gateway.cli import main
 from gateway.settings import GatewaySettings, SettingError
 from tests.gateway.access.conftest import Pki
 from tests.gateway.client import SETTINGS, Gateway, running_gateway
@@ -45,6 +47,24 @@ async def test_tls(torchserve: FakeTorchServe, pki: Pki) -> None:
         assert await models(gateway, tls_credentials(ca=pki.ca_file)) == 1
         await not_let_in(gateway, None)
         await not_let_in(gateway, tls_credentials(ca=pki.client_ca_file))  # it does not trust this server
+
+
+async def test_health_is_asked_over_tls_too(
+    torchserve: FakeTorchServe, pki: Pki, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ca, own = ["--ca", str(pki.ca_file)], ["--certificate", str(pki.client_certificate), "--key", str(pki.client_key)]
+    async with running_gateway(torchserve, secured(pki, mutual=True)) as gateway:
+        for arguments, status in (
+            ([*ca, *own], 0),
+            ([*ca, *own, "--server-name", "127.0.0.1"], 0),
+            ([*ca, *own, "--server-name", "explain.example"], 1),
+            (ca, 1),
+            ([], 1),
+        ):
+            asked = ["health", "--server", f"localhost:{gateway.ports.grpc}", *arguments]
+            assert await asyncio.to_thread(main, asked) == status
+    assert await asyncio.to_thread(main, ["health", "--certificate", str(pki.client_certificate)]) == 1
+    assert "give both" in capsys.readouterr().err
 
 
 async def test_mutual_tls(torchserve: FakeTorchServe, pki: Pki, tmp_path: Path) -> None:

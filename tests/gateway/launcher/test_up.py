@@ -131,7 +131,8 @@ def test_a_port_that_is_taken_is_named(store: Path, option: str) -> None:
 
 @pytest.mark.timeout(900)
 def test_versions_are_rolled_in_and_out_at_sighup_and_no_request_fails(store: Path) -> None:
-    with run_server("--model-store", str(store), "--models", "shapes") as server:
+    arguments = ["--model-store", str(store), "--models", "shapes", "--torchserve-metrics-port", "0"]
+    with run_server(*arguments) as server:
         with concurrent.futures.ThreadPoolExecutor() as pool, ExplanationClient(server.address) as client:
             over = threading.Event()
 
@@ -158,5 +159,7 @@ def test_versions_are_rolled_in_and_out_at_sighup_and_no_request_fails(store: Pa
         assert set(versions) == {"1", "2"}
         processes = [psutil.Process(server.process.pid), *psutil.Process(server.process.pid).children(recursive=True)]
         until(lambda: len(psutil.Process(server.process.pid).children(recursive=True)) == 3, "the former ones are gone")
+        with urlopen(f"http://{server.torchserve_metrics_address}/metrics", timeout=10) as page:
+            assert b"ts_inference_requests_total" in page.read()  # of the one that serves now
         assert server.stop() == 0
         assert all_gone(processes)
