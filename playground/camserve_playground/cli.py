@@ -3,10 +3,11 @@
 import argparse
 import os
 import socket
+import sys
 from collections.abc import Sequence
 
-from camserve import ExplanationClient
-from camserve.channel import DEFAULT_ADDRESS
+from camserve.commands.connection import connect, connection_arguments
+from camserve.commands.inputs import InputError
 
 _TIMEOUT = 120.0  # seconds: slow methods are there to be tried
 
@@ -14,6 +15,11 @@ _TIMEOUT = 120.0  # seconds: slow methods are there to be tried
 def main(argv: Sequence[str] | None = None) -> int:
     """Serves the page until Ctrl-C."""
     options = _parser().parse_args(argv)
+    try:
+        connected = connect(options)
+    except (InputError, OSError) as error:
+        print(f"camserve-playground: {error}", file=sys.stderr)
+        return 2
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before Gradio is imported, which takes seconds
     import gradio as gr  # noqa: PLC0415
 
@@ -21,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     port = options.port or _free_port(options.host)
     theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
-    with ExplanationClient(options.server, timeout=_TIMEOUT) as client:
+    with connected as client:
         blocks = page(client)
         blocks.launch(
             server_name=options.host,
@@ -39,13 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="camserve-playground", description="Serves a page to try a camserve server with, until Ctrl-C."
-    )
-    parser.add_argument(
-        "--server",
-        metavar="HOST:PORT",
-        default=os.environ.get("CAMSERVE_SERVER", DEFAULT_ADDRESS),
-        help="address of the server (default: $CAMSERVE_SERVER, else localhost:50051)",
+        prog="camserve-playground",
+        description="Serves a page to try a camserve server with, until Ctrl-C.",
+        epilog="CAMSERVE_TOKEN is your token, for a server that asks for one; who can open the page then uses it.",
+        parents=[connection_arguments(timeout=_TIMEOUT)],
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine)")
     parser.add_argument("--port", type=int, default=7860, help="0 for a free one (default: %(default)s)")
