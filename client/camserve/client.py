@@ -32,7 +32,7 @@ class ExplanationClient:
     One client may be shared by many threads. Every call has a deadline. Calls that met no server (UNAVAILABLE) are
     retried within it, others never. Errors are those of ``camserve.errors``.
 
-    Example:
+    Examples:
         >>> with ExplanationClient("localhost:50051") as client:
         ...     result = client.explain("cat.jpg", model="scenes-classifier", target="circle")
         ...     result.explanation.overlay("overlay.png")
