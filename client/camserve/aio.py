@@ -42,7 +42,7 @@ class AsyncExplanationClient:
     Make and use it inside one running event loop. Files are read, and pixels encoded, on the loop: where that counts,
     pass encoded bytes.
 
-    Example:
+    Examples:
         >>> async with AsyncExplanationClient("localhost:50051") as client:
         ...     calls = [client.explain(data, model="scenes-classifier") for data in images]
         ...     results = await asyncio.gather(*calls)

@@ -41,7 +41,7 @@ class ExplanationClient:
     retried within it, others never. Errors are those of ``camserve.errors``. Where OpenTelemetry is installed and a
     span is open, calls carry its trace context.
 
-    Example:
+    Examples:
         >>> with ExplanationClient("localhost:50051") as client:
         ...     result = client.explain("cat.jpg", model="scenes-classifier", target="circle")
         ...     result.explanation.overlay("overlay.png")

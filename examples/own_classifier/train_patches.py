@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 HERE = Path(__file__).parent
 SIDE, PATCH = 64, 20
-STEPS, BATCH = 150, 48
+STEPS, BATCH = 120, 32
 
 
 def patterns() -> np.ndarray:
@@ -55,7 +55,7 @@ def main() -> None:
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        if step % 50 == 0:
+        if step % 40 == 0:
             print(f"step {step}: loss {loss.item():.3f}")
     save_file(network.state_dict(), HERE / "patches/weights.safetensors")
     Image.fromarray(picture(np.random.default_rng(7), 2)[0]).save(options.picture)
