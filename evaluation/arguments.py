@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from camserve.commands.connection import security_arguments
 from evaluation.choices import REGIONS
 from evaluation.claims.scenes import CLAIMS
 from evaluation.columns.catalogue import ALL, DEFAULT, MEASURES
@@ -57,6 +58,7 @@ def _add_compare(command: argparse.ArgumentParser) -> None:
     model = command.add_argument_group("model")
     model.add_argument("--model", default=str(MODEL), help="folder of a classifier; with --server, the name of one")
     model.add_argument("--server", metavar="HOST:PORT", help="measure through a running server; None: in this process")
+    security_arguments(model)
     model.add_argument("--parallel", type=_whole(1, 256), default=4, help="requests under way at the server")
     model.add_argument("--timeout", type=_number(0.0, 3600.0), default=120.0, help="seconds that a request may take")
     model.add_argument(

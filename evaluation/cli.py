@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from camserve.commands.connection import security
 from camserve.errors import CamserveError, FailedPreconditionError, InvalidArgumentError, NotFoundError
 from evaluation.arguments import parser
 from evaluation.audits.scenes import audits
@@ -108,7 +109,8 @@ def _subject(args: argparse.Namespace) -> Iterator[tuple[Subject, Preprocessing]
         yield load_classifier(folder), load_recipe(folder).preprocessing
         return
     name = Path(args.model).name  # the default is a folder
-    with ServedClassifier(args.server, name, parallel=args.parallel, timeout=args.timeout) as served:
+    classifier = ServedClassifier(args.server, name, parallel=args.parallel, timeout=args.timeout, **security(args))
+    with classifier as served:
         yield served, served.preprocessing
 
 

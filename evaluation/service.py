@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
+import grpc
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -39,7 +40,16 @@ class ServedClassifier:
 
     mean = None
 
-    def __init__(self, address: str, model: str, *, parallel: int, timeout: float) -> None:
+    def __init__(
+        self,
+        address: str,
+        model: str,
+        *,
+        parallel: int,
+        timeout: float,
+        credentials: grpc.ChannelCredentials | None = None,
+        token: str = "",
+    ) -> None:
         """Asks a server for a model.
 
         Args:
@@ -47,12 +57,15 @@ class ServedClassifier:
             model: its name.
             parallel: requests under way at a time.
             timeout: seconds that a request may take, with all that it waits for.
+            credentials: for a server that speaks TLS.
+            token: for one that asks for it.
 
         Raises:
             CamserveError: no server answers there, or it has no such model.
             InvalidArgumentError: the model is no classifier.
+            ValueError: the token would go over an open connection.
         """
-        self._client = ExplanationClient(address, timeout=timeout)
+        self._client = ExplanationClient(address, timeout=timeout, credentials=credentials, token=token)
         self._calls = ThreadPoolExecutor(parallel)
         self._timeout = timeout
         served = self._client.model(model)

@@ -1,144 +1,41 @@
-"""The models that are served and whether they can answer."""
+"""The models that are served now."""
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator
 
-from camserve.errors import CamserveError, InternalError, NotFoundError
-from camserve.v1 import explanation_pb2 as pb
-from camserve.worker.v1 import worker_pb2
-from gateway.admission.nearest import hint, shown
-from gateway.card import Card
-from gateway.metrics import Metrics
-from gateway.queue import PackQueue
-from gateway.settings import GatewaySettings
-from gateway.upstream import ModelRef, TorchServe
-
-log = logging.getLogger(__name__)
-
-_LOADING_INTERVAL = 0.2  # seconds between looks at a model that is not ready
-
-
-class ServedModel:
-    """A version of a model.
-
-    Attributes:
-        ref: which one.
-        queue: where its requests wait.
-        card: its description, from the time when a worker first gave it.
-        workers: how many of its workers can answer.
-    """
-
-    def __init__(self, ref: ModelRef, queue: PackQueue) -> None:
-        self.ref = ref
-        self.queue = queue
-        self.card: Card | None = None
-        self.workers = 0
-
-    @property
-    def ready(self) -> bool:
-        """Whether it can answer now."""
-        return self.workers > 0
-
-    def describe(self) -> pb.Model:
-        """Its description as it is now; name and version alone until a worker has given more."""
-        model = pb.Model()
-        if self.card is not None:
-            model.CopyFrom(self.card.model)
-        model.name, model.version = self.ref.name, self.ref.version
-        model.default_version = self.ref.default
-        model.ready = self.ready
-        return model
+from gateway.fleet import Fleet, ServedModel
 
 
 class Catalog:
-    """The models that are served.
+    """What of a succession of fleets is served now.
 
-    A model is ready while TorchServe counts a ready worker and, since it last counted none, the model itself has
-    answered: TorchServe's word alone is not enough.
+    A request that has found its model keeps it, whatever fleet follows.
+
+    Attributes:
+        fleets: the one that is served last, and before it those that requests are still on their way through.
     """
 
-    def __init__(
-        self, upstream: TorchServe, models: Sequence[ModelRef], settings: GatewaySettings, metrics: Metrics
-    ) -> None:
-        """Takes the models to serve.
-
-        Raises:
-            ValueError: a name has no default version, or several.
-        """
-        self._upstream = upstream
-        self._settings = settings
-        self._metrics = metrics
-        self._models: dict[str, dict[str, ServedModel]] = {}
-        for ref in sorted(models, key=lambda ref: (ref.name, ref.version)):
-            queue = PackQueue(partial(upstream.run, ref), settings, metrics.queue(ref.name))
-            self._models.setdefault(ref.name, {})[ref.version] = ServedModel(ref, queue)
-        for name, versions in self._models.items():
-            if sum(served.ref.default for served in versions.values()) != 1:
-                raise ValueError(f"model {name}: exactly one version must be the default one")
+    def __init__(self, fleet: Fleet) -> None:
+        """Takes the first fleet."""
+        self.fleets = [fleet]
 
     def __iter__(self) -> Iterator[ServedModel]:
         """All versions of all models, by name, then by version."""
-        return (served for versions in self._models.values() for served in versions.values())
+        return iter(self.fleets[-1])
 
     def find(self, name: str, version: str, field: str = "model") -> ServedModel:
-        """The model of a name and version; the default version of an empty one.
-
-        Args:
-            name: its name.
-            version: its version.
-            field: the request's field that the name came in, for the error.
-
-        Raises:
-            NotFoundError: there is no such model.
-        """
-        versions = self._models.get(name)
-        if versions is None:
-            known = hint(name, self._models)
-            raise NotFoundError(f"{field}: there is no model {shown(name)}{known}", "MODEL_UNKNOWN", field=field)
-        for served in versions.values():
-            if served.ref.default if not version else served.ref.version == version:
-                return served
-        known = hint(version, versions)
-        raise NotFoundError(
-            f"version: model {name} has no version {shown(version)}{known}", "VERSION_UNKNOWN", field="version"
-        )
+        """As `Fleet.find`."""
+        return self.fleets[-1].find(name, version, field)
 
     def knows_method(self, name: str) -> bool:
-        """Whether any model lists the method."""
-        return any(served.card is not None and served.card.method(name) is not None for served in self)
+        """As `Fleet.knows_method`."""
+        return self.fleets[-1].knows_method(name)
 
-    async def watch(self, changed: Callable[[], Awaitable[None]]) -> None:
-        """Looks at the models, for ever, and calls back whenever one becomes ready or stops being so."""
-        async with asyncio.TaskGroup() as tasks:
-            for served in self:
-                tasks.create_task(self._watch(served, changed))
+    async def settle(self, patience: float) -> None:
+        """Gives runs that nobody waits for any more the time to end, in seconds."""
+        await asyncio.gather(*(fleet.settle(patience) for fleet in self.fleets))
 
-    async def _watch(self, served: ServedModel, changed: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            workers = await self._ready_workers(served)
-            was_ready = served.ready
-            self._metrics.workers(served.ref.name).inc(workers - served.workers)
-            served.workers = workers
-            served.queue.set_workers(workers)
-            if served.ready != was_ready:
-                log.info("%s is %s", served.ref, "ready" if served.ready else "not ready")
-                await changed()
-            await asyncio.sleep(self._settings.poll_interval if served.ready else _LOADING_INTERVAL)
-
-    async def _ready_workers(self, served: ServedModel) -> int:
-        try:
-            workers = await self._upstream.ready_workers(served.ref)
-            if workers and not served.ready:
-                served.card = await self._ask(served.ref)
-        except CamserveError as error:
-            log.debug("%s cannot answer: %s", served.ref, error)
-            return 0
-        return workers
-
-    async def _ask(self, ref: ModelRef) -> Card:
-        reply = await self._upstream.run(ref, worker_pb2.Pack(describe=worker_pb2.Describe()))
-        if reply.WhichOneof("result") != "model":
-            raise InternalError(f"{ref} did not describe itself", "WORKER_FAILED")
-        return Card(reply.model, self._settings.max_image_bytes)
+    async def close(self) -> None:
+        """Closes every connection to a TorchServe."""
+        for fleet in self.fleets:
+            await fleet.close()

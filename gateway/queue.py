@@ -5,15 +5,18 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 
-from camserve.errors import CamserveError, DeadlineExceededError, InternalError, ResourceExhaustedError
+from camserve.errors import DeadlineExceededError, InternalError, ResourceExhaustedError, UnavailableError
 from camserve.worker.v1 import worker_pb2
+from gateway.entry import Answer, Entry, deadline_exceeded
 from gateway.metrics import QueueMetrics
+from gateway.quarantine import Quarantine
 from gateway.settings import GatewaySettings
 from gateway.status import public
 from gateway.upstream import RETRY_AFTER, Told, WorkerDiedError
 from gateway.watch import Watch
+
+__all__ = ["Answer", "PackQueue", "Run"]
 
 log = logging.getLogger(__name__)
 
@@ -21,50 +24,6 @@ Run = Callable[[worker_pb2.Pack, Told | None], Awaitable[worker_pb2.PackResult]]
 """Has a worker answer a pack."""
 
 _NEWS = 0.2  # weight of the last run in the typical one
-_MARGIN = (0.1, 0.5)  # kept of what is left to a request for the way back: a share, and at most so many seconds
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a worker made of one item.
-
-    Attributes:
-        result: its result or its error.
-        queued: seconds that it waited.
-        upstream: seconds from handing over its pack to the reply.
-        pack_size: items of that pack.
-    """
-
-    result: worker_pb2.ItemResult
-    queued: float
-    upstream: float
-    pack_size: int
-
-
-@dataclass(eq=False)
-class _Entry:
-    item: worker_pb2.Item
-    size: int
-    deadline: float
-    watch: Watch | None
-    since: float = field(default_factory=time.monotonic)
-    answer: asyncio.Future[Answer] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-
-    def fail(self, error: CamserveError) -> None:
-        if not self.answer.done():
-            self.answer.set_exception(error)
-
-    def wanted(self) -> bool:
-        """Whether its caller still waits for it."""
-        if time.monotonic() >= self.deadline:
-            self.fail(_deadline_exceeded())
-        return not self.answer.done()
-
-    def set_time_left(self) -> None:
-        """Tells the worker by when its answer is wanted."""
-        left = self.deadline - time.monotonic()
-        share, most = _MARGIN
-        self.item.time_left.FromNanoseconds(round((left - min(share * left, most)) * 1e9))
 
 
 class PackQueue:
@@ -73,14 +32,30 @@ class PackQueue:
     There are as many runs at a time as the model has ready workers. A request that finds one free goes at once, alone;
     those that wait go together, up to the bounds of a pack, when a run ends; one that is watched goes alone. An entry
     whose caller went away, or whose deadline passed, never reaches a worker.
+
+    What can be tried again is, once: requests that a worker died of go one by one, and one that a second worker dies of
+    is refused from then on; requests that nothing could run wait, at the head, until workers are ready again.
     """
 
-    def __init__(self, run: Run, settings: GatewaySettings, metrics: QueueMetrics) -> None:
+    def __init__(
+        self, run: Run, settings: GatewaySettings, metrics: QueueMetrics, doubt: Callable[[], None] = lambda: None
+    ) -> None:
+        """Takes what it works with.
+
+        Args:
+            run: has a worker answer a pack.
+            settings: its bounds.
+            metrics: where it accounts.
+            doubt: is told when it turns out that the count of ready workers may be wrong; somebody should look.
+        """
         self._run = run
         self._settings = settings
         self._metrics = metrics
-        self._waiting: deque[_Entry] = deque()
+        self._doubt = doubt
+        self._quarantine = Quarantine(settings.quarantine)
+        self._waiting: deque[Entry] = deque()
         self._bytes = 0
+        self._cost = 0
         self._workers = 0
         self._typical_run = 0.0
         self._runs: set[asyncio.Task[None]] = set()
@@ -91,49 +66,49 @@ class PackQueue:
         self._workers = count
         self._dispatch()
 
-    async def room(self, size: int) -> None:
-        """Waits until an item of so many bytes that can wait elsewhere leaves room for those that cannot.
+    async def room(self, size: int, cost: int) -> None:
+        """Waits until an item of such size and cost that can wait elsewhere leaves room for those that cannot.
 
         Such items fill half of the queue at most.
         """
-        bounds = self._settings
-        while self._waiting and (
-            len(self._waiting) >= bounds.queue_items // 2 or self._bytes + size > bounds.queue_bytes // 2
-        ):
+        while self._full(size, cost, share=2):
             self._freed.clear()
             await self._freed.wait()
 
-    async def submit(self, item: worker_pb2.Item, deadline: float, watch: Watch | None = None) -> Answer:
+    async def submit(self, item: worker_pb2.Item, deadline: float, watch: Watch | None = None, cost: int = 1) -> Answer:
         """Waits for the answer to an item.
 
         Args:
             item: the request.
             deadline: when it is no longer wanted, on the clock of ``time.monotonic``.
             watch: is told of progress.
+            cost: of answering it, in forwards of the model, about.
 
         Raises:
             ResourceExhaustedError: the queue is full.
+            FailedPreconditionError: the request is in quarantine.
             DeadlineExceededError: the deadline passed, or will pass before what waits ahead is done.
             CamserveError: the run failed. An item's own error is in the answer.
         """
-        entry = _Entry(item, item.ByteSize(), deadline, watch)
+        entry = Entry(item, deadline, cost, watch)
         self._enqueue(entry)
         try:
             async with asyncio.timeout(deadline - time.monotonic()):
                 return await entry.answer
         except TimeoutError:
-            raise _deadline_exceeded() from None
+            raise deadline_exceeded() from None
         finally:
             entry.answer.cancel()
             if entry in self._waiting:
                 self._waiting.remove(entry)
                 self._left(entry)
+                self._dropped(entry)
             elif watch is not None and entry.answer.cancelled():
                 watch.abandon()
 
-    def _enqueue(self, entry: _Entry) -> None:
-        bounds = self._settings
-        if len(self._waiting) >= bounds.queue_items or self._bytes + entry.size > bounds.queue_bytes:
+    def _enqueue(self, entry: Entry) -> None:
+        self._quarantine.check(entry.item)
+        if self._full(entry.size, entry.cost):
             raise ResourceExhaustedError(
                 f"{len(self._waiting)} requests wait for this model already; try again later",
                 "QUEUE_FULL",
@@ -144,19 +119,40 @@ class PackQueue:
                 "the deadline will have passed when what waits ahead is done; allow more time", "DEADLINE_UNREACHABLE"
             )
         self._waiting.append(entry)
-        self._bytes += entry.size
-        self._metrics.depth.inc()
+        self._joined(entry)
         self._dispatch()
+
+    def _full(self, size: int, cost: int, share: int = 1) -> bool:
+        """Whether one more would break a bound, of which a share of 1 / ``share`` counts; an empty queue takes any."""
+        bounds = self._settings
+        return bool(self._waiting) and (
+            len(self._waiting) >= bounds.queue_items // share
+            or self._bytes + size > bounds.queue_bytes // share
+            or self._cost + cost > bounds.queue_cost // share
+        )
 
     def _expected_wait(self) -> float:
         """Seconds in which the full packs ahead of a newcomer will have run, judged by recent runs."""
-        packs_ahead = len(self._waiting) // self._settings.pack_items
+        bounds = self._settings
+        packs_ahead = max(len(self._waiting) // bounds.pack_items, self._cost // bounds.pack_cost)
         return packs_ahead * self._typical_run / max(self._workers, 1)
 
-    def _left(self, entry: _Entry) -> None:
+    def _joined(self, entry: Entry) -> None:
+        self._bytes += entry.size
+        self._cost += entry.cost
+        self._metrics.depth.inc()
+
+    def _left(self, entry: Entry) -> None:
         self._bytes -= entry.size
+        self._cost -= entry.cost
         self._metrics.depth.dec()
+        if not entry.returned:  # each request once
+            self._metrics.wait.observe(time.monotonic() - entry.since)
         self._freed.set()
+
+    def _dropped(self, entry: Entry) -> None:
+        expired = time.monotonic() >= entry.deadline
+        (self._metrics.expired if expired else self._metrics.abandoned).inc()
 
     def _dispatch(self) -> None:
         while len(self._runs) < self._workers and (pack := self._take()):
@@ -165,18 +161,23 @@ class PackQueue:
             self._metrics.in_flight.inc()
             run.add_done_callback(self._ended)
 
-    def _take(self) -> list[_Entry]:
-        pack: list[_Entry] = []
-        size = 0
-        while self._waiting and len(pack) < self._settings.pack_items:
+    def _take(self) -> list[Entry]:
+        bounds = self._settings
+        pack: list[Entry] = []
+        size = cost = 0
+        while self._waiting and len(pack) < bounds.pack_items:
             entry = self._waiting[0]
-            if pack and (entry.watch or pack[0].watch or size + entry.size > self._settings.pack_bytes):
+            too_much = size + entry.size > bounds.pack_bytes or cost + entry.cost > bounds.pack_cost
+            if pack and (entry.watch or pack[0].watch or too_much):
                 break
             self._waiting.popleft()
             self._left(entry)
             if entry.wanted():
                 pack.append(entry)
                 size += entry.size
+                cost += entry.cost
+            else:
+                self._dropped(entry)
         return pack
 
     def _ended(self, run: asyncio.Task[None]) -> None:
@@ -184,29 +185,46 @@ class PackQueue:
         self._metrics.in_flight.dec()
         self._dispatch()
 
-    async def _serve(self, pack: Sequence[_Entry]) -> None:
+    async def _serve(self, pack: Sequence[Entry]) -> None:
         try:
             await self._answer(pack)
-        except WorkerDiedError:
-            log.warning("a worker died of a pack of %d; each of it runs once more, alone", len(pack))
-            await self._answer_alone(pack)
+        except WorkerDiedError as error:
+            self._metrics.lost_runs.inc()
+            self._doubt()
+            for entry in pack:
+                await self._again_alone(entry, error)
+        except UnavailableError as error:
+            self._put_back(pack, error)
         except Exception as error:
             _fail(pack, error)
         finally:
             for entry in pack:
-                if entry.watch is not None:
+                if entry.watch is not None and entry.answer.done():
                     entry.watch.close()
 
-    async def _answer_alone(self, pack: Sequence[_Entry]) -> None:
-        """Gives each entry one more run, so that the one which killed the worker takes no other with it."""
-        for entry in pack:
-            if entry.wanted():
-                try:
-                    await self._answer([entry])
-                except Exception as error:
-                    _fail([entry], error)
+    async def _again_alone(self, entry: Entry, error: WorkerDiedError) -> None:
+        """Runs an entry once more, so that the one which killed the worker takes no other with it."""
+        entry.deaths += 1
+        if entry.deaths > 1:
+            log.error("a second worker died of the same request; it is refused from now on")
+            self._quarantine.add(entry.item)
+            entry.fail(error)
+        elif entry.wanted():
+            await self._serve([entry])
 
-    async def _answer(self, pack: Sequence[_Entry]) -> None:
+    def _put_back(self, pack: Sequence[Entry], error: UnavailableError) -> None:
+        """Has entries that nothing could run wait once more, until workers are known to be ready."""
+        self._workers = 0
+        self._doubt()
+        for entry in reversed(pack):
+            if entry.returned or not entry.wanted():
+                entry.fail(error)
+            else:
+                entry.returned = True
+                self._waiting.appendleft(entry)
+                self._joined(entry)
+
+    async def _answer(self, pack: Sequence[Entry]) -> None:
         start = time.monotonic()
         for entry in pack:
             entry.set_time_left()
@@ -226,11 +244,7 @@ class PackQueue:
                 entry.answer.set_result(Answer(result, start - entry.since, upstream, len(pack)))
 
 
-def _deadline_exceeded() -> DeadlineExceededError:
-    return DeadlineExceededError("the deadline passed before the model had answered", "DEADLINE_EXCEEDED")
-
-
-def _fail(pack: Sequence[_Entry], error: Exception) -> None:
+def _fail(pack: Sequence[Entry], error: Exception) -> None:
     known = public(error, "a run")
     for entry in pack:
         entry.fail(known)

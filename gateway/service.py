@@ -7,6 +7,7 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from importlib.metadata import version
 from pathlib import Path
 
 from google.protobuf.duration_pb2 import Duration
@@ -15,17 +16,26 @@ from camserve.errors import InvalidArgumentError, from_status
 from camserve.v1 import explanation_pb2 as pb
 from camserve.v1 import explanation_pb2_grpc
 from camserve.worker.v1 import worker_pb2
+from gateway.access.allowance import CALLER
 from gateway.admission.admission import Admission, Admitted
+from gateway.admission.ids import identifier
 from gateway.bulk import BulkStream
+from gateway.call import current
+from gateway.call_log import CallLog
 from gateway.catalog import Catalog
 from gateway.interceptor import Context
 from gateway.metrics import Metrics
 from gateway.output import Renderer
 from gateway.queue import Answer
 from gateway.settings import GatewaySettings
+from gateway.tracing import Tracing
 from gateway.watch import Watch
 
 SERVICE: str = pb.DESCRIPTOR.services_by_name["ExplanationService"].full_name
+
+
+_IN_TURN = ("queue", "upstream", "render")
+"""Stages of which one begins when the other ends."""
 
 
 class ExplanationService(explanation_pb2_grpc.ExplanationServiceServicer):
@@ -37,6 +47,8 @@ class ExplanationService(explanation_pb2_grpc.ExplanationServiceServicer):
         settings: GatewaySettings,
         metrics: Metrics,
         *,
+        tracing: Tracing,
+        call_log: CallLog,
         render_pool: ThreadPoolExecutor,
         closing: asyncio.Event,
         folder: Path,
@@ -47,6 +59,8 @@ class ExplanationService(explanation_pb2_grpc.ExplanationServiceServicer):
             catalog: the models.
             settings: what it takes on.
             metrics: where it accounts.
+            tracing: adds spans to the callers' traces.
+            call_log: logs items of streams.
             render_pool: renders maps.
             closing: set when the server stops.
             folder: for signs to the workers; see `Watch`.
@@ -54,6 +68,8 @@ class ExplanationService(explanation_pb2_grpc.ExplanationServiceServicer):
         self._catalog = catalog
         self._settings = settings
         self._metrics = metrics
+        self._tracing = tracing
+        self._call_log = call_log
         self._render_pool = render_pool
         self._closing = closing
         self._folder = folder
@@ -73,7 +89,14 @@ class ExplanationService(explanation_pb2_grpc.ExplanationServiceServicer):
         async def answer(request: pb.ExplainRequest) -> pb.ExplainResponse:
             return await self._explain(request, deadline, bulk=True)
 
-        stream = BulkStream(answer, self._settings.stream_items, self._closing, self._metrics)
+        stream = BulkStream(
+            answer,
+            self._settings.stream_items,
+            self._closing,
+            metrics=self._metrics,
+            tracing=self._tracing,
+            call_log=self._call_log,
+        )
         async with aclosing(stream.responses(requests)) as responses:
             async for response in responses:
                 yield response
@@ -94,6 +117,7 @@ class ExplanationService(explanation_pb2_grpc.ExplanationServiceServicer):
     async def Predict(self, request: pb.PredictRequest, context: Context) -> pb.PredictResponse:  # noqa: N802
         """Predicts without explaining."""
         arrival = time.monotonic()
+        _name(request)
         admitted = self._admission.predict(request)
         answer = await self._answer(admitted, request, self._deadline(context))
         response = answer.result.predict
@@ -106,7 +130,8 @@ class ExplanationService(explanation_pb2_grpc.ExplanationServiceServicer):
             text = f"task is {request.task}, which is no task; leave it out for all models"
             raise InvalidArgumentError(text, "TASK_UNKNOWN", field="task")
         models = (served.describe() for served in self._catalog)
-        return pb.ListModelsResponse(models=(model for model in models if request.task in (0, model.task)))
+        wanted = (model for model in models if request.task in (0, model.task))
+        return pb.ListModelsResponse(models=wanted, server_version=version("camserve-server"))
 
     async def GetModel(self, request: pb.GetModelRequest, _context: Context) -> pb.GetModelResponse:  # noqa: N802
         """Describes one model."""
@@ -126,6 +151,7 @@ class ExplanationService(explanation_pb2_grpc.ExplanationServiceServicer):
     ) -> pb.ExplainResponse:
         """Explains one image by a deadline; one of a bulk waits for a place in the queue."""
         arrival = time.monotonic()
+        _name(request)
         admitted = self._admission.explain(request)
         forms = list(request.output.renderings)
         request.ClearField("output")  # the worker makes native maps only
@@ -137,10 +163,11 @@ class ExplanationService(explanation_pb2_grpc.ExplanationServiceServicer):
             await asyncio.get_running_loop().run_in_executor(self._render_pool, renderer.render, response, forms)
             _set(response.timing.render, time.monotonic() - start)
         self._finish(response, request.request_id, admitted, answer, arrival)
+        kind = response.model, admitted.card.task, admitted.method
         for explanation in response.explanations:
+            self._metrics.observe_map(*kind, (warning.code for warning in explanation.warnings))
             if explanation.HasField("faithfulness"):
-                shares = _shares(explanation.faithfulness)
-                self._metrics.observe_faithfulness(response.model, admitted.card.task, admitted.method, shares)
+                self._metrics.observe_faithfulness(*kind, _shares(explanation.faithfulness))
         return response
 
     async def _answer(
@@ -152,17 +179,24 @@ class ExplanationService(explanation_pb2_grpc.ExplanationServiceServicer):
         watch: Watch | None = None,
         bulk: bool = False,
     ) -> Answer:
-        request.request_id = request.request_id or uuid.uuid4().hex
+        call = current()
+        call.model, call.method = str(admitted.served.ref), admitted.method
+        request.request_id = call.request_id
         self._metrics.image_bytes(admitted.served.ref.name).observe(len(request.image))
         if isinstance(request, pb.ExplainRequest):
             item = worker_pb2.Item(explain=request)
         else:
             item = worker_pb2.Item(predict=request)
-        queue = admitted.served.queue
-        if bulk:
-            await queue.room(item.ByteSize())
-            deadline = min(deadline, time.monotonic() + self._settings.max_deadline)
-        answer = await queue.submit(item, deadline, watch)
+        item.traceparent = str(call.trace or "")
+        queue, allowance = admitted.served.queue, CALLER.get()
+        with admitted.served.held():
+            if bulk:
+                await allowance.room(admitted.cost)
+            with allowance.use(admitted.cost):
+                if bulk:
+                    await queue.room(item.ByteSize(), admitted.cost)
+                    deadline = min(deadline, time.monotonic() + self._settings.max_deadline)
+                answer = await queue.submit(item, deadline, watch, admitted.cost)
         if answer.result.WhichOneof("result") == "error":
             raise from_status(answer.result.error)
         return answer
@@ -181,10 +215,19 @@ class ExplanationService(explanation_pb2_grpc.ExplanationServiceServicer):
         response.request_id = request_id
         timing = response.timing
         timing.pack_size = answer.pack_size
+        now = time.monotonic()
         _set(timing.queue, answer.queued)
         _set(timing.upstream, answer.upstream)
-        _set(timing.total, time.monotonic() - arrival)
-        self._metrics.observe_stages(model.name, admitted.card.task, admitted.method, _stages(timing))
+        _set(timing.total, now - arrival)
+        stages = _stages(timing)
+        self._metrics.observe_stages(model.name, admitted.card.task, admitted.method, stages)
+        self._tracing.stages({name: stages[name] for name in _IN_TURN if name in stages}, now - arrival)
+
+
+def _name(request: pb.ExplainRequest | pb.PredictRequest) -> None:
+    """Gives the call its request's id, or one of ours; not one that is no id, which admission will refuse."""
+    if not any(identifier(request.request_id, "request_id", "")):
+        current().request_id = request.request_id or uuid.uuid4().hex
 
 
 def _stages(timing: pb.Timing) -> Mapping[str, float]:

@@ -24,14 +24,23 @@ class GatewaySettings:
     """How the gateway listens and what it takes on.
 
     Attributes:
-        host: address that gRPC and metrics listen on. The transport is not encrypted, so the default is loopback;
-            ``0.0.0.0`` opens it to the network.
+        host: address that gRPC and metrics listen on; ``0.0.0.0`` opens both to the network, so see that the gRPC port
+            is encrypted then, and that strangers do not reach the metrics.
         port: gRPC port; 0 takes a free one.
         metrics_port: HTTP port of ``/metrics``; 0 takes a free one.
+        tls_certificate: PEM file with the server's certificate and those between it and the root; empty: the gRPC port
+            is not encrypted.
+        tls_key: PEM file with its private key.
+        tls_client_ca: PEM file with the roots of callers' certificates, which every caller must then have.
+        callers_file: YAML file with the tokens and limits of callers; empty: everyone may call. This file and those of
+            TLS are read again when they change.
         queue_items: requests that may wait for one model; those of bulk streams take half the places at most.
         queue_bytes: bytes that may wait for one model; the same goes for them.
+        queue_cost: cost that may wait for one model, in forwards of it, about; an explanation by gradients costs 1,
+            one by 100 steps of a search 100; the same goes for bulk streams.
         pack_items: requests that one run of a model answers at most.
         pack_bytes: bytes of one run at most; a larger request still goes, alone.
+        pack_cost: cost of one run at most; a more expensive request still goes, alone.
         stream_items: items of one bulk stream that are in hand at a time.
         max_image_bytes: largest encoded image, in bytes.
         max_response_bytes: largest response, in bytes; bounds the renderings of one request.
@@ -42,16 +51,24 @@ class GatewaySettings:
             starts ``nvidia-smi`` at every look.
         upstream_timeout: seconds after which a run of a model is given up for lost; longer than the models' own
             response and startup timeouts together, because TorchServe restarts a worker when a call is given up.
+        quarantine: seconds for which a request that killed two workers is refused.
         drain_timeout: seconds that accepted requests may take to finish when the server stops.
+        log_calls: 1 logs a line for each call, without anything of the image or the texts in it.
     """
 
     host: str = "127.0.0.1"
     port: int = _between(50051, 0, 65535)
     metrics_port: int = _between(9464, 0, 65535)
+    tls_certificate: str = ""
+    tls_key: str = ""
+    tls_client_ca: str = ""
+    callers_file: str = ""
     queue_items: int = _between(256, 1, 100_000)
     queue_bytes: int = _between(256 * MIB, MIB, 2**40)
+    queue_cost: int = _between(4096, 1, 10**9)
     pack_items: int = _between(16, 1, 1024)
     pack_bytes: int = _between(24 * MIB, 1, 30 * MIB)
+    pack_cost: int = _between(512, 1, 10**9)
     stream_items: int = _between(32, 1, 1024)
     max_image_bytes: int = _between(16 * MIB, 1024, 30 * MIB)
     max_response_bytes: int = _between(64 * MIB, MIB, 1024 * MIB)
@@ -60,7 +77,9 @@ class GatewaySettings:
     render_threads: int = _between(2, 1, 256)
     poll_interval: float = _between(2.0, 0.01, 3600.0)
     upstream_timeout: float = _between(900.0, 1.0, 86400.0)
+    quarantine: float = _between(600.0, 0.0, 86400.0)
     drain_timeout: float = _between(30.0, 0.0, 3600.0)
+    log_calls: int = _between(0, 0, 1)
 
     def __post_init__(self) -> None:
         """Checks bounds.

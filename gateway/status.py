@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import grpc
 
 from camserve.errors import CamserveError, InternalError
+from gateway.call import current
 from gateway.interceptor import Context, Method
 from gateway.metrics import Metrics
 
@@ -45,6 +46,7 @@ class Statuses:
     async def abort(self, context: Context, error: CamserveError) -> None:
         """Ends a call with an error; raises what ends its body."""
         self._metrics.refusals.labels(error.reason).inc()
+        current().reason = error.reason
         details = error.to_status().SerializeToString()
         trailers: list[tuple[str, str | bytes]] = [("grpc-status-details-bin", details)]
         if error.retry_after is not None:

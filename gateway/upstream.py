@@ -7,8 +7,8 @@ cancelled here and have no short deadline: they are detached from whoever waits 
 import asyncio
 import json
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -68,6 +68,21 @@ class TorchServeAddresses:
     management: str = "127.0.0.1:7071"
 
 
+@dataclass(frozen=True)
+class Workers:
+    """The workers of a model.
+
+    Attributes:
+        ready: how many can take a run.
+        wanted: how many there should be.
+        processes: the process of each that has one, by the worker's id.
+    """
+
+    ready: int = 0
+    wanted: int = 0
+    processes: Mapping[str, int] = field(default_factory=dict)
+
+
 class WorkerDiedError(InternalError):
     """The worker ended during the run: it crashed, was killed, or took longer than its response timeout."""
 
@@ -118,8 +133,8 @@ class TorchServe:
         task.add_done_callback(self._forget)
         return await asyncio.shield(task)
 
-    async def ready_workers(self, model: ModelRef) -> int:
-        """Counts the model's workers that can take a run.
+    async def workers(self, model: ModelRef) -> Workers:
+        """Looks at the model's workers.
 
         Raises:
             CamserveError: TorchServe cannot be reached or does not know the model.
@@ -127,8 +142,13 @@ class TorchServe:
         request = management_pb2.DescribeModelRequest(model_name=model.name, model_version=model.version)
         try:
             response = await self._describe_model(request, timeout=_DESCRIBE_TIMEOUT)
-            versions = json.loads(response.msg)
-            return sum(worker["status"] == "READY" for version in versions for worker in version["workers"])
+            (version,) = json.loads(response.msg)
+            workers = version["workers"]
+            return Workers(
+                ready=sum(worker["status"] == "READY" for worker in workers),
+                wanted=version["minWorkers"],
+                processes={worker["id"]: worker["pid"] for worker in workers if worker["pid"] > 0},
+            )
         except grpc.aio.AioRpcError as error:
             raise upstream_error(error.code(), error.details() or "") from error
         except (ValueError, TypeError, KeyError) as error:

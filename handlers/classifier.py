@@ -11,6 +11,7 @@ from handlers.faithfulness import class_probabilities
 from handlers.job import Job
 from handlers.messages import class_predictions
 from handlers.network import labels_of, load_network
+from handlers.optimise import optimised
 from handlers.rows import Explaining, Row
 from handlers.targets import class_targets, resolved_class
 from model_store.recipe import RecipeError, load_recipe
@@ -29,7 +30,7 @@ class Classifier(Explainer[Target]):
             RecipeError: the folder cannot be served; the message says why.
         """
         recipe = load_recipe(folder)
-        network = load_network(recipe, folder, device)
+        network = optimised(recipe, folder, load_network(recipe, folder, device), device)
         with torch.no_grad():
             logits = scores_of(network(torch.zeros(1, 3, *recipe.preprocessing.size, device=device)))
         labels = labels_of(recipe, network) or tuple(f"class {i}" for i in range(logits.shape[-1]))

@@ -1,9 +1,11 @@
 """Answering a pack: each item gets its result or its own error, and no item's fault touches another."""
 
 import logging
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from time import monotonic
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic, time_ns
 from typing import Generic, Protocol, TypeVar
 
 from google.protobuf.message import DecodeError
@@ -12,8 +14,12 @@ from camserve.errors import CamserveError, InternalError
 from camserve.v1 import explanation_pb2 as pb
 from camserve.worker.v1 import worker_pb2 as wire
 from handlers.progress import Reporter
+from handlers.tracing import Spans
 
 log = logging.getLogger(__name__)
+
+_NO_SPANS = Spans(None)
+_readers = ThreadPoolExecutor(len(os.sched_getaffinity(0)), "read")
 
 
 class Job(Protocol):
@@ -49,14 +55,16 @@ class Servable(ABC, Generic[JobT]):
         """
 
 
-def answer(servable: Servable[JobT], data: bytes, send: Callable[[bytes], None]) -> bytes:
+def answer(servable: Servable[JobT], data: bytes, send: Callable[[bytes], None], spans: Spans = _NO_SPANS) -> bytes:
     """Answers a serialized ``Pack`` with a serialized ``PackResult``; never raises for what callers sent.
 
     Args:
         servable: the model.
         data: the pack.
         send: sends a ``PackResult`` that goes before, with the progress of work that is watched.
+        spans: records what was done.
     """
+    start = time_ns()
     try:
         pack = wire.Pack.FromString(data)
     except DecodeError as error:
@@ -65,9 +73,12 @@ def answer(servable: Servable[JobT], data: bytes, send: Callable[[bytes], None])
     if pack.WhichOneof("work") == "describe":
         return wire.PackResult(model=servable.describe()).SerializeToString()
     if pack.WhichOneof("work") == "watched":
+        items: Sequence[wire.Item] = [pack.watched.item]
         results = _answer_watched(servable, pack.watched, send)
     else:
-        results = _answer_items(servable, pack.items.items)
+        items = pack.items.items
+        results = _answer_items(servable, items)
+    spans.record(items, results, start)
     return wire.PackResult(items=wire.ItemResults(results=results)).SerializeToString()
 
 
@@ -90,16 +101,26 @@ def _answer_items(
     arrival = monotonic()
     results: dict[int, wire.ItemResult] = {}
     groups: dict[Hashable, dict[int, JobT]] = {}
-    for place, item in enumerate(items):
-        try:
-            job = servable.read(item, arrival)
-        except Exception as error:
-            results[place] = _failure(error)
+    for place, job in enumerate(_read(servable, list(items), arrival)):
+        if isinstance(job, Exception):
+            results[place] = _failure(job)
         else:
             groups.setdefault(job.group, {})[place] = job
     for jobs in groups.values():
         results.update(zip(jobs, _run(servable, list(jobs.values()), reporter), strict=True))
     return [results[place] for place in sorted(results)]
+
+
+def _read(servable: Servable[JobT], items: Sequence[wire.Item], arrival: float) -> Iterable[JobT | Exception]:
+    """The jobs, or what is wrong with their items, on all cores: pictures are decoded outside of Python's lock."""
+
+    def read(item: wire.Item) -> JobT | Exception:
+        try:
+            return servable.read(item, arrival)
+        except Exception as error:
+            return error
+
+    return _readers.map(read, items) if len(items) > 1 else map(read, items)
 
 
 def _run(servable: Servable[JobT], jobs: list[JobT], reporter: Reporter | None = None) -> list[wire.ItemResult]:

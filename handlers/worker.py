@@ -10,6 +10,7 @@ import torch
 from ts.handler_utils.utils import send_intermediate_predict_response
 
 from handlers.pack import Servable, answer
+from handlers.tracing import Spans
 from model_store.recipe import load_recipe
 
 PACK = "pack"
@@ -23,6 +24,7 @@ class WorkerHandler(ABC):
 
     def __init__(self) -> None:
         self._servable: Servable[Any] | None = None
+        self._spans = Spans(None)
 
     @staticmethod
     @abstractmethod
@@ -47,6 +49,7 @@ class WorkerHandler(ABC):
             threads = load_recipe(folder).worker.threads
             if threads:
                 torch.set_num_threads(threads)
+            self._spans = Spans.of_environment()
             self._servable = self.load(folder, device)
         except Exception as error:
             log.exception("the model in %s cannot be loaded", folder)
@@ -64,4 +67,4 @@ class WorkerHandler(ABC):
         # needs to be told, or its frontend fails and restarts the worker.
         context.set_response_header(0, "ts_stream_next", "false")
         (row,) = data
-        return [answer(self._servable, bytes(row[PACK]), send)]
+        return [answer(self._servable, bytes(row[PACK]), send, self._spans)]

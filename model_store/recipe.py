@@ -17,6 +17,7 @@ from model_store.sections import (
     Limits,
     Line,
     Name,
+    Optimization,
     Preprocessing,
     Section,
     Source,
@@ -54,6 +55,8 @@ class Recipe(Section):
         units: channels that have names, as given or as read from ``units_file``; None: they have none.
         units_file: YAML in the folder, as ``python -m evaluation.dissection`` writes it.
         preprocessing: from image to input.
+        optimize: ``true``, or ``{precision: bfloat16}``: the trunk of a classifier is compiled into its archive, and
+            runs where the processor is the one it was compiled for.
         explanation: the defaults of an explanation.
         limits: bounds on requests.
         worker: the processes.
@@ -72,6 +75,7 @@ class Recipe(Section):
     units: Units | None = None
     units_file: FilePath | None = None
     preprocessing: Preprocessing
+    optimize: Optimization = None
     explanation: Explanation = Explanation()
     limits: Limits = Limits()
     worker: Worker = Worker()
@@ -84,6 +88,8 @@ class Recipe(Section):
             raise ValueError("weights.pretrained goes with source.transformers.name; give weights.file for a config")
         if self.task != "classify" and not (self.source.python or self.source.transformers):
             raise ValueError(f"source must be python or transformers for the task {self.task}; others have classifiers")
+        if self.optimize and self.task != "classify":
+            raise ValueError(f"optimize is for classifiers, not for the task {self.task}; remove it")
         if (self.vocabulary is not None) != (self.task != "classify" and self.source.python is not None):
             raise ValueError("vocabulary goes with source.python of a captioner or answerer, and with it only")
         return self

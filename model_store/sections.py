@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 TORCH_SUFFIXES = (".pt", ".pth")
 """Suffixes of weights that ``torch.load(weights_only=True)`` reads."""
@@ -165,6 +165,24 @@ class Explanation(Section):
 
     method: _MethodId = "grad-cam"
     layers: Annotated[tuple[Line, ...], AfterValidator(_unique)] = ()
+
+
+class Optimize(Section):
+    """How a network is made faster: its trunk, up to the explained layer, is compiled into the archive.
+
+    Attributes:
+        precision: that the trunk computes in; what comes after it stays in float32.
+    """
+
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+
+def _switched(value: object) -> object:
+    """``optimize: true`` is all defaults, ``optimize: false`` is none."""
+    return ({} if value else None) if isinstance(value, bool) else value
+
+
+Optimization = Annotated[Optimize | None, BeforeValidator(_switched)]
 
 
 class Unit(Section):

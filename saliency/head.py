@@ -30,24 +30,53 @@ class Head:
         alone: whether the head runs alone; else the whole model runs each time.
     """
 
-    def __init__(self, model: nn.Module, inputs: Inputs, layer: Layer) -> None:
+    def __init__(self, model: nn.Module, inputs: Inputs, layer: Layer, *, around: bool = True) -> None:
         """Runs the model once or twice, and the head to see whether it gives the same.
+
+        Args:
+            model: the model.
+            inputs: the batch.
+            layer: where its head begins.
+            around: whether the head may run alone if something of these images goes around the layer.
 
         Raises:
             LayerError: the layer did not run, or gives no tensor.
         """
         self.layer, self._model, self._inputs = layer, model, inputs
         self.alone = False
-        for kind in (_Placeholder, _Values):
+        for kind in (_Placeholder, _Values) if around else (_Placeholder,):
             if not self.alone:
                 self._record(kind)
                 self.alone = self._gives_the_same()
+
+    @property
+    def before(self) -> tuple[nn.Module, ...]:
+        """The modules that ended before the layer did, in their order; a whole stands for its parts."""
+        return tuple(self._before)
+
+    @property
+    def whole(self) -> bool:
+        """Whether the activation is all that the layer gave, once."""
+        return len(self._whole) == 1 and isinstance(self._whole[0], Tensor)
 
     def run(self, activation: Tensor, images: Tensor) -> Tensor:
         """The outputs ``[R, N]`` for R activations ``[R, ...]``, of which row r belongs to image ``images[r]``."""
         own = activation.clone()  # what follows in place must not change the caller's
         with torch.no_grad():
-            return self._run_alone(own, images) if self.alone else self._run_whole(own, images)
+            return scores_of(self.resume(own, images)) if self.alone else self._run_whole(own, images)
+
+    def resume(self, activation: Tensor, images: Tensor) -> Any:
+        """What the model returns after the layer gave R activations, as :meth:`run`; with a graph if one is wanted.
+
+        Only if the head runs alone. The activation may be changed in place.
+        """
+        given: dict[nn.Module, Iterator[Any]] = {
+            module: (output.rows(images) for output in outputs) for module, outputs in self._before.items()
+        }
+        earlier = given.get(self.layer.module, ())
+        given[self.layer.module] = chain(earlier, [self._output(activation, images)])
+        with replace({module: partial(next, outputs, None) for module, outputs in given.items()}):
+            return call(self._model, self._given.rows(images))
 
     def _record(self, kind: "type[_Values]") -> None:
         """Runs the model, noting what its modules give before the layer does."""
@@ -81,7 +110,7 @@ class Head:
         expected = self.outputs[images]
         try:
             with torch.no_grad():
-                outputs = self._run_alone(self.activation[images], images)
+                outputs = scores_of(self.resume(self.activation[images], images))
         except Exception:  # whatever a model does when its parts give what they never gave
             return False
         tolerance = torch.finfo(expected.dtype).eps ** 0.5
@@ -89,15 +118,6 @@ class Head:
         return outputs.shape == expected.shape and torch.allclose(
             outputs, expected, rtol=tolerance, atol=tolerance * scale, equal_nan=True
         )
-
-    def _run_alone(self, activation: Tensor, images: Tensor) -> Tensor:
-        given: dict[nn.Module, Iterator[Any]] = {
-            module: (output.rows(images) for output in outputs) for module, outputs in self._before.items()
-        }
-        earlier = given.get(self.layer.module, ())
-        given[self.layer.module] = chain(earlier, [self._output(activation, images)])
-        with replace({module: partial(next, outputs, None) for module, outputs in given.items()}):
-            return scores_of(call(self._model, self._given.rows(images)))
 
     def _run_whole(self, activation: Tensor, images: Tensor) -> Tensor:
         calls = iter([None] * (len(self._whole) - 1) + [self._output(activation, images)])

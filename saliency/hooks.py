@@ -46,6 +46,16 @@ def replace(stand_ins: Mapping[nn.Module, StandIn]) -> Iterator[None]:
             _wanted.stand_ins = outer
 
 
+def watched() -> Iterable[nn.Module]:
+    """The modules that the current thread watches."""
+    return _wanted.watchers
+
+
+def replaced() -> Iterable[nn.Module]:
+    """The modules that the current thread replaces."""
+    return _wanted.stand_ins
+
+
 class _Wanted(threading.local):
     """What the current thread wants of which module."""
 

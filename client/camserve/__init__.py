@@ -3,6 +3,8 @@
 from camserve.aio import AsyncExplanationClient
 from camserve.bulk import StreamResult, stream_item
 from camserve.client import ExplanationClient
+from camserve.comparison import comparison_sheet
+from camserve.credentials import tls_credentials
 from camserve.errors import CamserveError
 from camserve.progress import Progress
 from camserve.requests import rendering_request
@@ -17,6 +19,8 @@ __all__ = [
     "answer",
     "caption",
     "class_target",
+    "comparison_sheet",
     "rendering_request",
     "stream_item",
+    "tls_credentials",
 ]

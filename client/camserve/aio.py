@@ -10,7 +10,15 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from camserve.bulk import Bulk, StreamResult
-from camserve.channel import CHANNEL_OPTIONS, DEFAULT_ADDRESS, DEFAULT_TIMEOUT, call_error, checked_timeout
+from camserve.channel import (
+    CHANNEL_OPTIONS,
+    DEFAULT_ADDRESS,
+    DEFAULT_TIMEOUT,
+    call_error,
+    channel_target,
+    checked_timeout,
+)
+from camserve.metadata import CallMetadata
 from camserve.models import Model
 from camserve.progress import Progress, event
 from camserve.requests import (
@@ -34,7 +42,7 @@ class AsyncExplanationClient:
     Make and use it inside one running event loop. Files are read, and pixels encoded, on the loop: where that counts,
     pass encoded bytes.
 
-    Example:
+    Examples:
         >>> async with AsyncExplanationClient("localhost:50051") as client:
         ...     calls = [client.explain(data, model="scenes-classifier") for data in images]
         ...     results = await asyncio.gather(*calls)
@@ -45,15 +53,18 @@ class AsyncExplanationClient:
         address: str = DEFAULT_ADDRESS,
         *,
         credentials: grpc.ChannelCredentials | None = None,
+        token: str = "",
         timeout: float = DEFAULT_TIMEOUT,
     ) -> None:
         """As `ExplanationClient`."""
+        target = channel_target(address)
         self._address = address
         self._timeout = checked_timeout(timeout)
+        self._metadata = CallMetadata(token, address, encrypted=credentials is not None)
         self._channel = (
-            grpc.aio.secure_channel(address, credentials, options=CHANNEL_OPTIONS)
+            grpc.aio.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
             if credentials
-            else grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
+            else grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
         )
         self._stub = ExplanationServiceStub(self._channel)
 
@@ -81,7 +92,7 @@ class AsyncExplanationClient:
         data = encode(image)
         request = pb.ExplainProgressRequest(request=explain_request(data, **arguments), map_every=map_every)
         seconds = self._timeout if timeout is None else checked_timeout(timeout)
-        call = self._stub.ExplainProgress(request, timeout=seconds)
+        call = self._stub.ExplainProgress(request, timeout=seconds, metadata=self._metadata())
         async with aclosing(self._responses(call, seconds)) as responses:
             async for response in responses:
                 yield event(response, data)
@@ -98,7 +109,7 @@ class AsyncExplanationClient:
         """
         bulk = Bulk()
         seconds = None if timeout is None else checked_timeout(timeout)
-        call = self._stub.ExplainStream(bulk.async_requests(items), timeout=seconds)
+        call = self._stub.ExplainStream(bulk.async_requests(items), timeout=seconds, metadata=self._metadata())
         async with aclosing(self._responses(call, seconds)) as responses:
             async for response in responses:
                 yield bulk.result(response)
@@ -131,6 +142,11 @@ class AsyncExplanationClient:
         """The models that the server has; see `ExplanationClient.models`."""
         response = await self._call(self._stub.ListModels, list_models_request(task), timeout)
         return tuple(map(Model.from_proto, response.models))
+
+    async def server_version(self, *, timeout: float | None = None) -> str:  # noqa: ASYNC109
+        """As ``ExplanationClient.server_version``."""
+        response = await self._call(self._stub.ListModels, list_models_request(None), timeout)
+        return response.server_version
 
     async def model(
         self,
@@ -177,6 +193,6 @@ class AsyncExplanationClient:
     ) -> _Response:
         seconds = self._timeout if timeout is None else checked_timeout(timeout)
         try:
-            return await method(request, timeout=seconds)
+            return await method(request, timeout=seconds, metadata=self._metadata())
         except grpc.RpcError as error:
             raise call_error(error, self._address, seconds) from error

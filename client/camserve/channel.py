@@ -1,6 +1,7 @@
 """How the clients speak gRPC: channel options, retries, deadlines, errors."""
 
 import json
+from ipaddress import ip_address
 
 import grpc
 
@@ -27,12 +28,14 @@ _SERVICE_CONFIG = {
                 "initialBackoff": "0.1s",
                 "maxBackoff": "2s",
                 "backoffMultiplier": 3,
-                "retryableStatusCodes": ["UNAVAILABLE"],
+                # CANCELLED by the server: gRPC's word to a call that arrives just as the server closes.
+                "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
             },
         }
     ],
-    # Stops retries while more than about a tenth of the calls fail.
-    "retryThrottling": {"maxTokens": 20, "tokenRatio": 0.1},
+    # Stops retries once 500 calls more than a tenth of those that went well have failed: so many may be under way to a
+    # replica that dies.
+    "retryThrottling": {"maxTokens": 1000, "tokenRatio": 0.1},
 }
 
 CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
@@ -45,7 +48,37 @@ CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 1000),
     ("grpc.max_reconnect_backoff_ms", 5000),
+    # A name is asked again soon when a replica has gone: gRPC's own pause of 30 s is longer than a rolling update.
+    ("grpc.dns_min_time_between_resolutions_ms", 500),
 )
+
+
+def channel_target(address: str) -> str:
+    """What gRPC calls an address.
+
+    Args:
+        address: host and port, any gRPC target, or several IP addresses with their ports between commas.
+
+    Raises:
+        ValueError: there are several, and not all are IP addresses of one kind.
+    """
+    addresses = [each.strip() for each in address.split(",")]
+    if len(addresses) == 1 or "://" in address or address.startswith(("ipv4:", "ipv6:")):
+        return address
+    kinds = {_ip_version(each.rpartition(":")[0].strip("[]")) for each in addresses}
+    if kinds not in ({4}, {6}):
+        raise ValueError(
+            f"address: of several, each must be an IP address with a port, all IPv4 or all IPv6, not {address!r}; "
+            "a name that stands for several addresses is dns:///NAME:PORT"
+        )
+    return f"ipv{kinds.pop()}:{','.join(addresses)}"
+
+
+def _ip_version(text: str) -> int | None:
+    try:
+        return ip_address(text).version
+    except ValueError:
+        return None
 
 
 def checked_timeout(timeout: float) -> float:

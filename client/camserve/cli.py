@@ -1,28 +1,12 @@
 """The ``camserve`` command: predictions and explanations from the shell."""
 
-import argparse
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
-from pathlib import Path
-from typing import Unpack
+from collections.abc import Sequence
 
-from camserve import report
 from camserve.arguments import parser
-from camserve.client import ExplanationClient
-from camserve.errors import (
-    CamserveError,
-    FailedPreconditionError,
-    InternalError,
-    InvalidArgumentError,
-    NotFoundError,
-)
-from camserve.explanation import Explanation
-from camserve.models import Model
-from camserve.requests import ExplainArguments, Task
-from camserve.results import ExplainResult
-from camserve.targets import answer, caption
-from camserve.v1 import explanation_pb2 as pb
+from camserve.commands.connection import connect
+from camserve.commands.inputs import InputError
+from camserve.errors import CamserveError, FailedPreconditionError, InvalidArgumentError, NotFoundError
 
 _EXIT_SERVER = 1
 _EXIT_INPUT = 2
@@ -32,6 +16,7 @@ _INPUT_ERRORS = (InvalidArgumentError, NotFoundError, FailedPreconditionError)
 
 _HINTS = {
     "SERVER_UNREACHABLE": "Start one with `camserve-server up`, or say where it is with --server HOST:PORT.",
+    "TOKEN_REQUIRED": "Put your token into the variable CAMSERVE_TOKEN.",
     "DEADLINE_EXCEEDED": "Allow more with --timeout SECONDS.",
     "MODEL_UNKNOWN": "`camserve models` lists the models.",
     **dict.fromkeys(
@@ -40,10 +25,6 @@ _HINTS = {
     ),
 }
 """What to do next, by the reason of an error."""
-
-
-class _InputError(Exception):
-    """What the user gave cannot be used; the message says why and what to do."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,118 +37,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status.
     """
     arguments = parser().parse_args(argv)
+    if "local" in arguments:
+        return int(arguments.local(arguments))
     try:
-        with ExplanationClient(arguments.server, timeout=arguments.timeout) as client:
-            _COMMANDS[arguments.command](client, arguments)
+        with connect(arguments) as client:
+            return int(arguments.run(client, arguments))
     except CamserveError as error:
         hint = f"\n{_HINTS[error.reason]}" if error.reason in _HINTS else ""
         return _fail(_EXIT_INPUT if isinstance(error, _INPUT_ERRORS) else _EXIT_SERVER, error.message + hint)
-    except (_InputError, OSError) as error:
+    except (InputError, OSError) as error:
         return _fail(_EXIT_INPUT, str(error))
     except KeyboardInterrupt:
         return _fail(_EXIT_INTERRUPTED, "interrupted")
-    return 0
-
-
-def _explain(client: ExplanationClient, arguments: argparse.Namespace) -> None:
-    targets = _targets(arguments)
-    image = _read(arguments.image)
-    explain = partial(_explain_watched, client) if arguments.progress else client.explain
-    result = explain(
-        image,
-        model=arguments.model or _default_model(client, _task(arguments)),
-        targets=targets,
-        method=arguments.method,
-        layers=arguments.layer,
-        polarity=arguments.polarity,
-        options=dict(arguments.options),
-        faithfulness=arguments.faithfulness,
-    )
-    paths = _overlay_paths(arguments.out, result.explanations) if arguments.out else []
-    for path, explanation in zip(paths, result.explanations, strict=False):
-        draw = explanation.words_sheet if explanation.tokens else explanation.overlay
-        draw(path, colormap=arguments.colormap, opacity=arguments.opacity)
-    if arguments.json:
-        print(report.explain_json(result, paths))
-    else:
-        print(report.explain_text(result, paths))
-
-
-def _explain_watched(client: ExplanationClient, image: bytes, **arguments: Unpack[ExplainArguments]) -> ExplainResult:
-    """Explains, and shows how far it is, in a line that is written over again."""
-    shown = False
-    try:
-        for event in client.explain_progress(image, **arguments):
-            if isinstance(event, ExplainResult):
-                return event
-            print(f"\r{report.progress_text(event):<60}", end="", file=sys.stderr, flush=True)
-            shown = True
-    finally:
-        if shown:
-            print(file=sys.stderr)
-    raise InternalError("the server ended without a result; look into its log", "NO_RESULT")
-
-
-def _predict(client: ExplanationClient, arguments: argparse.Namespace) -> None:
-    image = _read(arguments.image)
-    model = arguments.model or _default_model(client, "answer" if arguments.question else "classify")
-    result = client.predict(image, model=model, top_k=arguments.top_k, question=arguments.question)
-    print(report.message_json(result.proto) if arguments.json else report.predict_text(result))
-
-
-def _models(client: ExplanationClient, arguments: argparse.Namespace) -> None:
-    if arguments.name:
-        model = client.model(arguments.name)
-        print(report.message_json(model.proto) if arguments.json else report.model_text(model))
-        return
-    models = client.models()
-    print(report.messages_json([m.proto for m in models]) if arguments.json else report.models_text(models))
-
-
-def _targets(arguments: argparse.Namespace) -> list[pb.Target]:
-    classes: list[pb.Target] = arguments.targets
-    if arguments.answer and not arguments.question:
-        raise _InputError("--answer needs the --question that it answers")
-    others = [caption(arguments.caption or "", per_token=arguments.per_token)] if _captions(arguments) else []
-    others += [answer(arguments.question, arguments.answer)] if arguments.question else []
-    if len(others) + bool(classes) > 1:
-        raise _InputError("give classes, a --caption or a --question: a model has one task")
-    return classes or others
-
-
-def _task(arguments: argparse.Namespace) -> Task:
-    if _captions(arguments):
-        return "caption"
-    return "answer" if arguments.question else "classify"
-
-
-def _captions(arguments: argparse.Namespace) -> bool:
-    return arguments.caption is not None or arguments.per_token
-
-
-def _default_model(client: ExplanationClient, task: Task) -> str:
-    """The first model of a task, those that are ready before those that are not."""
-    models: list[Model] = sorted(client.models(task), key=lambda model: not model.ready)
-    if not models:
-        raise _InputError(f"the server has no model of the task '{task}'; `camserve models` lists what it has")
-    return models[0].name
-
-
-def _read(path: str) -> bytes:
-    try:
-        return sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
-    except OSError as error:
-        raise _InputError(f"cannot read the image {path}: {error.strerror or error}") from error
-
-
-def _overlay_paths(path: Path, explanations: Sequence[Explanation]) -> list[Path]:
-    """``overlay.png`` for one explanation; ``overlay-circle.png`` and so on for several."""
-    if len(explanations) == 1:
-        return [path]
-    names = [report.file_name(explanation.target.label) for explanation in explanations]
-    if len(set(names)) < len(names):
-        names = [f"{place}-{name}" for place, name in enumerate(names)]
-    return [path.with_stem(f"{path.stem}-{name}") for name in names]
 
 
 def _fail(status: int, message: str) -> int:
@@ -175,8 +56,5 @@ def _fail(status: int, message: str) -> int:
     return status
 
 
-_COMMANDS: dict[str, Callable[[ExplanationClient, argparse.Namespace], None]] = {
-    "explain": _explain,
-    "predict": _predict,
-    "models": _models,
-}
+if __name__ == "__main__":
+    sys.exit(main())

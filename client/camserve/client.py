@@ -8,7 +8,15 @@ import grpc
 from google.protobuf.message import Message
 
 from camserve.bulk import Bulk, StreamResult
-from camserve.channel import CHANNEL_OPTIONS, DEFAULT_ADDRESS, DEFAULT_TIMEOUT, call_error, checked_timeout
+from camserve.channel import (
+    CHANNEL_OPTIONS,
+    DEFAULT_ADDRESS,
+    DEFAULT_TIMEOUT,
+    call_error,
+    channel_target,
+    checked_timeout,
+)
+from camserve.metadata import CallMetadata
 from camserve.models import Model
 from camserve.progress import Progress, event
 from camserve.requests import (
@@ -30,9 +38,10 @@ class ExplanationClient:
     """Asks a camserve server for predictions and the heatmaps that explain them.
 
     One client may be shared by many threads. Every call has a deadline. Calls that met no server (UNAVAILABLE) are
-    retried within it, others never. Errors are those of ``camserve.errors``.
+    retried within it, others never. Errors are those of ``camserve.errors``. Where OpenTelemetry is installed and a
+    span is open, calls carry its trace context.
 
-    Example:
+    Examples:
         >>> with ExplanationClient("localhost:50051") as client:
         ...     result = client.explain("cat.jpg", model="scenes-classifier", target="circle")
         ...     result.explanation.overlay("overlay.png")
@@ -43,24 +52,31 @@ class ExplanationClient:
         address: str = DEFAULT_ADDRESS,
         *,
         credentials: grpc.ChannelCredentials | None = None,
+        token: str = "",
         timeout: float = DEFAULT_TIMEOUT,
     ) -> None:
         """Opens a channel, which connects when it is first used.
 
         Args:
-            address: host and port of the server, or any gRPC target such as ``dns:///camserve:50051``.
-            credentials: for TLS, such as ``grpc.ssl_channel_credentials()``; None: no encryption.
+            address: host and port of the server; any gRPC target, such as ``dns:///camserve:50051``; or several IP
+                addresses with their ports, between commas. Calls go to all of several replicas in turn.
+            credentials: for TLS, as `tls_credentials` or ``grpc.ssl_channel_credentials()`` make them; None: no
+                encryption.
+            token: the caller's, for a server that asks for one; it goes over encrypted connections or to this machine.
             timeout: seconds that a call may take, retries included, where the call says nothing else.
 
         Raises:
-            ValueError: the timeout is not above 0.
+            ValueError: the timeout is not above 0, of several addresses one is no IP address, or the token would go
+                over an open connection.
         """
+        target = channel_target(address)
         self._address = address
         self._timeout = checked_timeout(timeout)
+        self._metadata = CallMetadata(token, address, encrypted=credentials is not None)
         self._channel = (
-            grpc.secure_channel(address, credentials, options=CHANNEL_OPTIONS)
+            grpc.secure_channel(target, credentials, options=CHANNEL_OPTIONS)
             if credentials
-            else grpc.insecure_channel(address, options=CHANNEL_OPTIONS)
+            else grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
         )
         self._stub = ExplanationServiceStub(self._channel)
 
@@ -130,7 +146,7 @@ class ExplanationClient:
         data = encode(image)
         request = pb.ExplainProgressRequest(request=explain_request(data, **arguments), map_every=map_every)
         seconds = self._timeout if timeout is None else checked_timeout(timeout)
-        call = self._stub.ExplainProgress(request, timeout=seconds)
+        call = self._stub.ExplainProgress(request, timeout=seconds, metadata=self._metadata())
         return (event(response, data) for response in self._responses(call, seconds))
 
     def explain_stream(
@@ -154,7 +170,8 @@ class ExplanationClient:
         """
         bulk = Bulk()
         seconds = None if timeout is None else checked_timeout(timeout)
-        return self._results(bulk, self._stub.ExplainStream(bulk.requests(items), timeout=seconds), seconds)
+        call = self._stub.ExplainStream(bulk.requests(items), timeout=seconds, metadata=self._metadata())
+        return self._results(bulk, call, seconds)
 
     def predict(
         self,
@@ -195,6 +212,14 @@ class ExplanationClient:
         """
         response = self._call(self._stub.ListModels, list_models_request(task), timeout)
         return tuple(map(Model.from_proto, response.models))
+
+    def server_version(self, *, timeout: float | None = None) -> str:
+        """The version of the server's software; empty if it is too old to tell.
+
+        Raises:
+            CamserveError: the server refused or failed, or none answered in time.
+        """
+        return self._call(self._stub.ListModels, list_models_request(None), timeout).server_version
 
     def model(self, name: str, version: str = "", *, timeout: float | None = None) -> Model:
         """One model; the default version if none is named.
@@ -239,6 +264,6 @@ class ExplanationClient:
     ) -> _Response:
         seconds = self._timeout if timeout is None else checked_timeout(timeout)
         try:
-            return method(request, timeout=seconds)
+            return method(request, timeout=seconds, metadata=self._metadata())
         except grpc.RpcError as error:
             raise call_error(error, self._address, seconds) from error

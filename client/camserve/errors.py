@@ -109,7 +109,7 @@ class FailedPreconditionError(CamserveError):
 
 
 class ResourceExhaustedError(CamserveError):
-    """The queue is full or the message too large."""
+    """The queue is full, the message too large, or the caller has used up what it may."""
 
     code = grpc.StatusCode.RESOURCE_EXHAUSTED
 
@@ -124,6 +124,12 @@ class UnavailableError(CamserveError):
     """Nothing can answer now: no server there, or no worker ready. Safe to retry."""
 
     code = grpc.StatusCode.UNAVAILABLE
+
+
+class UnauthenticatedError(CamserveError):
+    """The call has no token that the server knows."""
+
+    code = grpc.StatusCode.UNAUTHENTICATED
 
 
 class UnimplementedError(CamserveError):
@@ -146,6 +152,7 @@ _CLASSES: dict[int, type[CamserveError]] = {
         FailedPreconditionError,
         ResourceExhaustedError,
         DeadlineExceededError,
+        UnauthenticatedError,
         UnavailableError,
         UnimplementedError,
         InternalError,

@@ -5,6 +5,7 @@ Nothing here depends on Pillow's global settings or changes them.
 """
 
 import io
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,8 @@ from camserve.image_header import ImageHeader, MalformedError, NotRecognisedErro
 __all__ = ["ImageHeader", "ImageLimits", "decode", "read_header"]
 
 _FORMATS = "JPEG, PNG, WebP, GIF or BMP"
+
+_START_OF_SCAN = b"\xff\xda"
 
 _TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -39,6 +42,10 @@ class ImageLimits:
         min_side: shortest side allowed, in pixels.
         max_side: longest side allowed, in pixels.
         max_aspect_ratio: largest ratio of the longer side to the shorter.
+        max_scans: passes of a JPEG over its pixels; usual ones have 10 at most. Each takes as long as an image, and 50
+            bytes of the file.
+        max_decode_seconds: seconds of a processor that decoding may take, about: it is looked at when the decoder
+            reads on, and between two looks the other bounds hold.
     """
 
     max_bytes: int = 16 * 1024 * 1024
@@ -46,6 +53,8 @@ class ImageLimits:
     min_side: int = 16
     max_side: int = 16_384
     max_aspect_ratio: float = 50.0
+    max_scans: int = 100
+    max_decode_seconds: float = 10.0
 
 
 _DEFAULT_LIMITS = ImageLimits()
@@ -62,7 +71,7 @@ def read_header(data: bytes, limits: ImageLimits = _DEFAULT_LIMITS, field: str =
     Raises:
         InvalidArgumentError: the bytes are no such picture or break a bound. Its reason is one of IMAGE_EMPTY,
             IMAGE_TOO_LARGE, IMAGE_NOT_RECOGNISED, IMAGE_TRUNCATED, IMAGE_UNDECODABLE, IMAGE_TOO_SMALL,
-            IMAGE_SIDE_TOO_LONG, IMAGE_TOO_MANY_PIXELS and IMAGE_ASPECT_RATIO.
+            IMAGE_SIDE_TOO_LONG, IMAGE_TOO_MANY_PIXELS, IMAGE_ASPECT_RATIO and IMAGE_TOO_COMPLEX.
     """
     if not data:
         raise _error(field, "IMAGE_EMPTY", f"is empty: send the bytes of a {_FORMATS} file")
@@ -79,10 +88,15 @@ def read_header(data: bytes, limits: ImageLimits = _DEFAULT_LIMITS, field: str =
     except MalformedError as error:
         raise _error(field, "IMAGE_UNDECODABLE", f"is damaged ({error}): save it anew") from None
     _check_size(header, limits, field)
+    if header.format == "JPEG" and data.count(_START_OF_SCAN) > limits.max_scans:
+        text = f"has more than {limits.max_scans} scans: save it anew"
+        raise _error(field, "IMAGE_TOO_COMPLEX", text, limit=limits.max_scans)
     return header
 
 
-def decode(data: bytes, limits: ImageLimits = _DEFAULT_LIMITS, field: str = "image") -> npt.NDArray[np.uint8]:
+def decode(
+    data: bytes, limits: ImageLimits = _DEFAULT_LIMITS, field: str = "image", *, least: tuple[int, int] | None = None
+) -> npt.NDArray[np.uint8]:
     """Decodes a picture to RGB.
 
     EXIF orientation is applied, the first frame of an animation taken, transparency composited on white, 16-bit gray
@@ -92,21 +106,29 @@ def decode(data: bytes, limits: ImageLimits = _DEFAULT_LIMITS, field: str = "ima
         data: an encoded picture: JPEG, PNG, WebP, GIF or BMP, recognised by content.
         limits: bounds that it must keep.
         field: name of the request's field that it came in, for the error.
+        least: width and height of which no less is needed. A JPEG may then come at a half, a quarter or an eighth of
+            its sides, averaged by its decoder at a fraction of the time; others come whole.
 
     Returns:
-        uint8 ``[height, width, 3]``, of the size that `read_header` gives; owned by the caller and writable.
+        uint8 ``[height, width, 3]``, of the size that `read_header` gives, or smaller if there is a least size; owned
+        by the caller and writable.
 
     Raises:
         InvalidArgumentError: as `read_header`, and with reason IMAGE_TRUNCATED or IMAGE_UNDECODABLE where the pixels
-            are incomplete or damaged.
+            are incomplete or damaged, or IMAGE_TOO_COMPLEX where decoding them takes too long.
     """
     header = read_header(data, limits, field)
     try:
-        with Image.open(io.BytesIO(data), formats=[header.format]) as image:
+        with Image.open(_Timed(data, limits.max_decode_seconds), formats=[header.format]) as image:
             size = image.size[::-1] if header.orientation >= 5 else image.size
             if size != (header.width, header.height):
                 raise MalformedError(f"its header says {header.width} x {header.height} pixels, its frame {size}")
+            if least is not None and header.format == "JPEG":
+                image.draft(image.mode, least[::-1] if header.orientation >= 5 else least)
             rgb = _to_rgb(image)
+    except _TooSlowError:
+        text = f"takes more than {limits.max_decode_seconds:g} s to decode: save it anew, or shrink it"
+        raise _error(field, "IMAGE_TOO_COMPLEX", text, limit=limits.max_decode_seconds) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _error(field, "IMAGE_TOO_MANY_PIXELS", "is larger than any decoder here accepts: shrink it") from None
     except Exception as error:  # Pillow's parsers let through whatever they stumbled over, MemoryError included
@@ -116,6 +138,23 @@ def decode(data: bytes, limits: ImageLimits = _DEFAULT_LIMITS, field: str = "ima
     if header.orientation in _TRANSPOSITIONS:
         rgb = rgb.transpose(_TRANSPOSITIONS[header.orientation])
     return np.array(rgb)
+
+
+class _TooSlowError(Exception):
+    """Decoding takes too long."""
+
+
+class _Timed(io.BytesIO):
+    """A file that cannot be read for ever: Pillow's own loops read on and on in files that are made for it."""
+
+    def __init__(self, data: bytes, seconds: float) -> None:
+        super().__init__(data)
+        self._end = time.thread_time() + seconds
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if time.thread_time() > self._end:
+            raise _TooSlowError
+        return super().read(size)
 
 
 def _check_size(header: ImageHeader, limits: ImageLimits, field: str) -> None:

@@ -18,18 +18,18 @@ from camserve.progress import Progress
 from camserve.results import ExplainResult, PredictResult
 
 _EXPLANATION_HEADER = ("target", "probability", "score", "strongest at", "method", "layers")
-_FAITHFULNESS_HEADER = ("target", "drop", "gain", "increase", "insertion", "deletion", "unseen")
+_FIGURES_HEADER = ("drop", "gain", "increase", "insertion", "deletion", "unseen")
+_GRID_HEADER = ("method", "target", "strongest at", "ms")
 _TOKEN_HEADER = ("word", "log-probability", "strongest at")
 
 
 def explain_text(result: ExplainResult, overlays: Sequence[Path]) -> str:
     """The prediction, rows for targets and their words, figures, reasons, warnings, and where the overlays are."""
     table = _table([_EXPLANATION_HEADER, *map(_explanation_row, result.explanations)])
-    predicted = ", ".join(map(_prediction_text, result.predictions[:1])) or "nothing of its own"
-    lines = [f"{result.model} {result.version} predicts {predicted}", "", table]
-    measured = [_faithfulness_row(each, each.faithfulness) for each in result.explanations if each.faithfulness]
+    lines = [_predicts(result), "", table]
+    measured = [(_name(each.target), *_figures(each.faithfulness)) for each in result.explanations if each.faithfulness]
     if measured:
-        lines += ["", _table([_FAITHFULNESS_HEADER, *measured])]
+        lines += ["", _table([("target", *_FIGURES_HEADER), *measured])]
     for explanation in result.explanations:
         if explanation.tokens:
             lines += ["", _table([_TOKEN_HEADER, *map(_token_row, explanation.tokens)])]
@@ -42,13 +42,25 @@ def explain_text(result: ExplainResult, overlays: Sequence[Path]) -> str:
 
 def explain_json(result: ExplainResult, overlays: Sequence[Path]) -> str:
     """The ``ExplainResponse``, with each map's data as rows of numbers and the paths of the overlays."""
-    content = _content(result.proto)
-    for explanation, message in zip(result.explanations, content["explanations"], strict=True):
-        _spell_out(explanation.heatmap, message["heatmap"])
-        for token, token_message in zip(explanation.tokens, message["tokens"], strict=True):
-            _spell_out(token.heatmap, token_message["heatmap"])
-    content["overlays"] = [str(path) for path in overlays]
-    return json.dumps(content, indent=2)
+    return json.dumps(_explain_content(result, overlays), indent=2)
+
+
+def grid_text(results: Sequence[ExplainResult], pictures: Sequence[Path]) -> str:
+    """The prediction, a row for each method and target with its time, figures, warnings, and where the picture is."""
+    measured = any(explanation.faithfulness for result in results for explanation in result.explanations)
+    rows: list[Sequence[str]] = [(*_GRID_HEADER, *(_FIGURES_HEADER if measured else ()))]
+    warnings = []
+    for result in results:
+        for explanation in result.explanations:
+            rows.append(_grid_row(explanation, result.timing.total, measured=measured))
+            warnings += [f"warning: {explanation.method}: {warning.message}" for warning in explanation.warnings]
+    wrote = [f"wrote {path}" for path in pictures]
+    return "\n".join([_predicts(results[0]), "", _table(rows), *warnings, *wrote])
+
+
+def grid_json(results: Sequence[ExplainResult], pictures: Sequence[Path]) -> str:
+    """The ``ExplainResponse`` of each method, as :func:`explain_json` gives one."""
+    return json.dumps([_explain_content(result, pictures) for result in results], indent=2)
 
 
 def progress_text(progress: Progress) -> str:
@@ -115,6 +127,21 @@ def file_name(label: str) -> str:
     return re.sub(r"[^\w.-]+", "-", label).strip("-.")[:60] or "target"
 
 
+def _explain_content(result: ExplainResult, overlays: Sequence[Path]) -> dict[str, Any]:
+    content = _content(result.proto)
+    for explanation, message in zip(result.explanations, content["explanations"], strict=True):
+        _spell_out(explanation.heatmap, message["heatmap"])
+        for token, token_message in zip(explanation.tokens, message["tokens"], strict=True):
+            _spell_out(token.heatmap, token_message["heatmap"])
+    content["overlays"] = [str(path) for path in overlays]
+    return content
+
+
+def _predicts(result: ExplainResult) -> str:
+    predicted = ", ".join(map(_prediction_text, result.predictions[:1])) or "nothing of its own"
+    return f"{result.model} {result.version} predicts {predicted}"
+
+
 def _name(target: ExplainedTarget) -> str:
     return f"against {target.label}" if target.polarity == "counter" else target.label
 
@@ -131,9 +158,15 @@ def _explanation_row(explanation: Explanation) -> Sequence[str]:
     )
 
 
-def _faithfulness_row(explanation: Explanation, figures: Faithfulness) -> Sequence[str]:
+def _grid_row(explanation: Explanation, seconds: float, *, measured: bool) -> Sequence[str]:
+    figures = explanation.faithfulness
+    measures = _figures(figures) if figures else [""] * len(_FIGURES_HEADER)
+    row = (explanation.method, _name(explanation.target), _peak(explanation.heatmap), f"{1000 * seconds:.0f}")
+    return (*row, *measures) if measured else row
+
+
+def _figures(figures: Faithfulness) -> Sequence[str]:
     return (
-        _name(explanation.target),
         f"{figures.average_drop:.1f} %",
         f"{figures.average_gain:.1f} %",
         "yes" if figures.increase else "no",

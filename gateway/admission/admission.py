@@ -12,12 +12,13 @@ from camserve.errors import (
 )
 from camserve.image import ImageHeader, ImageLimits, read_header
 from camserve.v1 import explanation_pb2 as pb
-from gateway.admission import options, outputs, targets
+from gateway.admission import cost, options, outputs, targets
 from gateway.admission.fault import Faults, fault, raise_if_any
 from gateway.admission.ids import identifier
 from gateway.admission.nearest import hint, shown
 from gateway.card import Card
-from gateway.catalog import Catalog, ServedModel
+from gateway.catalog import Catalog
+from gateway.fleet import ServedModel
 from gateway.settings import GatewaySettings
 from gateway.upstream import RETRY_AFTER
 
@@ -34,11 +35,13 @@ class Admitted:
         served: the model that will answer it.
         card: the model's description.
         method: id of the method; empty where nothing is explained.
+        cost: of answering it, in forwards of the model, about.
     """
 
     served: ServedModel
     card: Card
     method: str
+    cost: int
 
 
 class Admission:
@@ -74,7 +77,7 @@ class Admission:
             )
         )
         _refuse_unready(served)
-        return Admitted(served, card, method.id)
+        return Admitted(served, card, method.id, cost.explaining(request, method))
 
     def predict(self, request: pb.PredictRequest) -> Admitted:
         """Admits a request for a prediction.
@@ -93,7 +96,7 @@ class Admission:
             )
         )
         _refuse_unready(served)
-        return Admitted(served, card, method="")
+        return Admitted(served, card, method="", cost=1)
 
     def _model(self, request: Request) -> tuple[ServedModel, Card]:
         if not request.model:

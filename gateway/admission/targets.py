@@ -7,6 +7,9 @@ from gateway.admission.fault import Faults, fault
 from gateway.admission.nearest import hint, shown
 from gateway.card import Card
 
+_CONTROLS = ("Cc", "Zl", "Zp")
+"""Control characters and what else ends a line: a line of a worker's output may mean something to TorchServe."""
+
 _KIND_OF_TASK = {pb.TASK_CLASSIFY: "class_target", pb.TASK_CAPTION: "caption", pb.TASK_ANSWER: "answer"}
 
 
@@ -60,7 +63,7 @@ def _text(value: str, field: str, card: Card) -> Faults:
         yield fault(field, "TEXT_TOO_LONG", f"has {len(value)} characters; send {limit} at most")
     elif value and not value.strip():
         yield fault(field, "TEXT_BLANK", "is blank; write something, or leave it empty for the model's own")
-    controls = [place for place, character in enumerate(value) if category(character) == "Cc"]
+    controls = [place for place, character in enumerate(value) if category(character) in _CONTROLS]
     if controls:
         text = f"has a control character, U+{ord(value[controls[0]]):04X}, at index {controls[0]}; remove it"
         yield fault(field, "TEXT_HAS_CONTROL_CHARACTERS", text)

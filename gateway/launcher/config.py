@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from gateway.launcher.ports import TorchServePorts
+from gateway.launcher.ports import LOOPBACK, TorchServePorts
 
 _MAX_MESSAGE_BYTES = 32 * 2**20
 
@@ -48,28 +48,32 @@ def write_config(run_dir: Path, archives: Sequence[Path], ports: TorchServePorts
         ports: what to listen on.
     """
     (store,) = {archive.parent.resolve() for archive in archives}
-    rest = f"http://127.0.0.1:{ports.rest}"
+    rest = f"http://{LOOPBACK}:{ports.rest}"
     properties = {
         "inference_address": rest,
         "management_address": rest,
-        "grpc_inference_address": "127.0.0.1",
+        "grpc_inference_address": ports.host,
         "grpc_inference_port": ports.inference,
-        "grpc_management_address": "127.0.0.1",
+        "grpc_management_address": ports.host,
         "grpc_management_port": ports.management,
         "model_store": store,
         "load_models": ",".join(archive.name for archive in archives),
         "allowed_urls": f"file://{re.escape(str(store))}/.*",
         "enable_model_api": "false",
-        "disable_token_authorization": "true",  # on loopback, and its tokens expire after an hour
+        "disable_token_authorization": "true",  # nobody but the gateway gets here, and its tokens expire after an hour
         "install_py_dep_per_model": "false",
         "max_request_size": _MAX_MESSAGE_BYTES,
         "max_response_size": _MAX_MESSAGE_BYTES,
         "number_of_netty_threads": 2,
         "netty_client_threads": 2,
-        "enable_metrics_api": "false",  # the gateway has the metrics
+        # The gateway has the metrics; these are beside them, for whoever knows TorchServe by its own.
+        "enable_metrics_api": str(ports.metrics is not None).lower(),
+        "metrics_mode": "prometheus",
         "disable_system_metrics": "true",
         "async_logging": "true",
     }
+    if ports.metrics is not None:
+        properties["metrics_address"] = f"http://{ports.metrics_host}:{ports.metrics}"
     # Within its quotes a string in JSON is a value of Java properties too: ASCII, with \\ and \uXXXX.
     lines = (f"{key}={json.dumps(str(value))[1:-1]}\n" for key, value in properties.items())
     (run_dir / "config.properties").write_text("".join(lines), encoding="ascii")

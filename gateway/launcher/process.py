@@ -5,24 +5,24 @@ import contextlib
 import logging
 import math
 import os
+import shutil
 import sys
 import tempfile
 from asyncio.subprocess import Process
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import NoReturn, cast
 
 from gateway.launcher import guardian
 from gateway.launcher.config import command_line, write_config
 from gateway.launcher.log import TorchServeLog, WorkerDied
-from gateway.launcher.ports import PortReservation, TorchServePorts
-from gateway.upstream import TorchServeAddresses
+from gateway.launcher.ports import TorchServePorts
 
 log = logging.getLogger(__name__)
 
-_LONGEST_TEMP_DIR = 70
+_LONGEST_TEMP_DIR = 60
 _LONGEST_LINE = 2**20
 _UNEXPLAINED_DEATHS = 3
 """A worker that dies this often before it is ready, and does not say why, is given up; one that does say, at once."""
@@ -38,18 +38,28 @@ def make_run_dir() -> Path:
     return Path(tempfile.mkdtemp(prefix="camserve-", dir=parent if len(parent) <= _LONGEST_TEMP_DIR else "/tmp"))  # noqa: S108
 
 
+@contextmanager
+def temporary_run_dir() -> Iterator[Path]:
+    """A folder of `make_run_dir` as long as the context lasts."""
+    run_dir = make_run_dir()
+    try:
+        yield run_dir
+    finally:
+        shutil.rmtree(run_dir, ignore_errors=True)
+
+
 class TorchServeProcess:
     """A running TorchServe.
 
     Attributes:
-        addresses: where it listens once it has started.
+        addresses: where it is reached from here once it has started.
         watching: follows its log as long as it runs, and ends with TorchServeError once TorchServe has ended, or once a
             worker died that never was ready.
     """
 
     def __init__(self, guarded: Process, ports: TorchServePorts) -> None:
         """Takes the guardian's process and the ports that TorchServe was told."""
-        self.addresses = TorchServeAddresses(f"127.0.0.1:{ports.inference}", f"127.0.0.1:{ports.management}")
+        self.addresses = ports.addresses
         self._guarded = guarded
         self._log = TorchServeLog()
         self._serving = False
@@ -65,7 +75,7 @@ class TorchServeProcess:
         """Ends it with all its workers, and waits for that."""
         self.watching.cancel()
         await asyncio.gather(self.watching, return_exceptions=True)
-        await self._guarded.communicate(b"")  # closes the pipe that keeps it, and reads on, lest it wait for a reader
+        await self._guarded.communicate(b"stop")  # and reads on, lest it wait for a reader
 
     async def _watch(self) -> NoReturn:
         output = cast(asyncio.StreamReader, self._guarded.stdout)
@@ -103,34 +113,36 @@ class TorchServeProcess:
 
 @asynccontextmanager
 async def run_torchserve(
-    run_dir: Path, java: Path, archives: Sequence[Path], workers: int
+    run_dir: Path, java: Path, archives: Sequence[Path], workers: int, ports: TorchServePorts
 ) -> AsyncIterator[TorchServeProcess]:
     """Runs TorchServe as long as the context lasts, without waiting for its workers to be ready.
 
     Args:
-        run_dir: a folder of its own, from ``make_run_dir``; gone afterwards.
+        run_dir: the launcher's folder, from ``make_run_dir``. In it TorchServe gets one of its own, gone afterwards; if
+            this process is killed, the whole goes.
         java: to run it with.
         archives: to load, all of one folder.
         workers: how many there will be in all.
+        ports: to listen on.
     """
-    with contextlib.closing(PortReservation()) as reservation:
-        write_config(run_dir, archives, reservation.ports)
-        guarded = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-IS", guardian.__file__, str(run_dir)),
-            *command_line(java, run_dir, workers),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            limit=_LONGEST_LINE,
-            cwd=run_dir,
-            env=_environment(os.environ, run_dir, workers),
-            start_new_session=True,  # Ctrl-C in a terminal is for the launcher alone
-        )
-        process = TorchServeProcess(guarded, reservation.ports)
-        try:
-            yield process
-        finally:
-            await process.stop()
+    own_dir = Path(tempfile.mkdtemp(prefix="ts-", dir=run_dir))
+    write_config(own_dir, archives, ports)
+    guarded = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-IS", guardian.__file__, str(own_dir), str(run_dir)),
+        *command_line(java, own_dir, workers),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        limit=_LONGEST_LINE,
+        cwd=own_dir,
+        env=_environment(os.environ, own_dir, workers),
+        start_new_session=True,  # Ctrl-C in a terminal is for the launcher alone
+    )
+    process = TorchServeProcess(guarded, ports)
+    try:
+        yield process
+    finally:
+        await process.stop()
 
 
 def _environment(env: Mapping[str, str], run_dir: Path, workers: int) -> dict[str, str]:

@@ -31,6 +31,7 @@ class Server:
         address: where its gRPC service listens.
         metrics_address: where ``/metrics`` is.
         models: names of the models it serves.
+        torchserve_metrics_address: where TorchServe's own ``/metrics`` is; empty: it has none.
         started: itself and every process that it had started when it was ready.
     """
 
@@ -41,6 +42,7 @@ class Server:
         self.address = values["grpc"]
         self.metrics_address = values["metrics"]
         self.models = values["models"].split(",")
+        self.torchserve_metrics_address = values.get("torchserve-metrics", "")
         root = psutil.Process(process.pid)
         self.started = [root, *root.children(recursive=True)]
 
@@ -70,6 +72,7 @@ def run_server(*arguments: str, env: Mapping[str, str] | None = None, log: IO[st
     with tempfile.TemporaryFile("w+") if log is None else contextlib.nullcontext(log) as stream:
         process = subprocess.Popen(  # noqa: S603
             [COMMAND, "up", "--port", "0", "--metrics-port", "0", *arguments],
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stream,
             text=True,

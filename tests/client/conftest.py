@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from concurrent import futures
+from pathlib import Path
 
 import grpc
 import pytest
+from PIL import Image
 
 from camserve.v1.explanation_pb2_grpc import add_ExplanationServiceServicer_to_server
 from tests.client.fake_service import FakeService
@@ -28,3 +30,16 @@ def address(service: FakeService) -> Iterator[str]:
     yield f"127.0.0.1:{port}"
     service.blocked.set()
     server.stop(None).wait()
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> str:
+    path = tmp_path / "picture.png"
+    Image.new("RGB", (40, 30), "gray").save(path)
+    return str(path)
+
+
+@pytest.fixture
+def server(address: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("CAMSERVE_SERVER", address)
+    return address

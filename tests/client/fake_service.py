@@ -2,12 +2,13 @@
 
 import threading
 from collections.abc import Iterator
+from importlib.metadata import version
 
 import grpc
 import numpy as np
 from grpc_status import rpc_status
 
-from camserve.errors import CamserveError, InvalidArgumentError, NotFoundError
+from camserve.errors import CamserveError, FailedPreconditionError, InvalidArgumentError, NotFoundError
 from camserve.image import read_header
 from camserve.v1 import explanation_pb2 as pb
 from camserve.v1.explanation_pb2_grpc import ExplanationServiceServicer
@@ -24,11 +25,16 @@ REASONS = (
 
 
 class FakeService(ExplanationServiceServicer):
-    """Knows a classifier, a captioner and an answerer; fails first with what ``failures`` holds."""
+    """Knows a classifier, a captioner and an answerer.
+
+    Calls fail first with what ``failures`` holds, Explain then with ``explain_failures``.
+    """
 
     def __init__(self) -> None:
         self.failures: list[CamserveError] = []
+        self.explain_failures: list[CamserveError] = []
         self.calls = 0
+        self.version = version("camserve")
         self.requests: list[pb.ExplainRequest | pb.PredictRequest] = []
         self.time_remaining = 0.0
         self.blocked = threading.Event()
@@ -39,6 +45,10 @@ class FakeService(ExplanationServiceServicer):
 
     def Explain(self, request: pb.ExplainRequest, context: grpc.ServicerContext) -> pb.ExplainResponse:  # noqa: N802
         self._begin(request, context)
+        if self.explain_failures:
+            self._abort(self.explain_failures.pop(0), context)
+        if request.method == "cam":
+            self._abort(FailedPreconditionError("cam does not work here", "METHOD_UNSUITABLE", field="method"), context)
         header = read_header(request.image)
         size = pb.ImageSize(height=header.height, width=header.width)
         targets = request.targets or [pb.Target(class_target=pb.ClassTarget(rank=0))]
@@ -63,7 +73,8 @@ class FakeService(ExplanationServiceServicer):
         self, request: pb.ListModelsRequest, context: grpc.ServicerContext
     ) -> pb.ListModelsResponse:
         self._begin(None, context)
-        return pb.ListModelsResponse(models=[m for m in MODELS if request.task in (pb.TASK_UNSPECIFIED, m.task)])
+        models = [m for m in MODELS if request.task in (pb.TASK_UNSPECIFIED, m.task)]
+        return pb.ListModelsResponse(models=models, server_version=self.version)
 
     def GetModel(self, request: pb.GetModelRequest, context: grpc.ServicerContext) -> pb.GetModelResponse:  # noqa: N802
         self._begin(None, context)
@@ -75,7 +86,7 @@ class FakeService(ExplanationServiceServicer):
     def ExplainStream(  # noqa: N802
         self, request_iterator: Iterator[pb.ExplainStreamRequest], context: grpc.ServicerContext
     ) -> Iterator[pb.ExplainStreamResponse]:
-        """Answers items two by two, the later one first; one whose model is unknown gets an error."""
+        """Answers items two by two, the later first; one of an unknown model, or without an image, gets an error."""
         items = iter(request_iterator)
         for item in items:
             for each in (next(items, None), item):
@@ -83,7 +94,12 @@ class FakeService(ExplanationServiceServicer):
                     error = NotFoundError("there is no model 'unknown'", "MODEL_UNKNOWN", field="model")
                     yield pb.ExplainStreamResponse(id=each.id, error=error.to_status())
                 elif each is not None:
-                    yield pb.ExplainStreamResponse(id=each.id, response=self.Explain(each.request, context))
+                    try:
+                        answer = self.Explain(each.request, context)
+                    except InvalidArgumentError as error:  # the image is none
+                        yield pb.ExplainStreamResponse(id=each.id, error=error.to_status())
+                    else:
+                        yield pb.ExplainStreamResponse(id=each.id, response=answer)
 
     def ExplainProgress(  # noqa: N802
         self, request: pb.ExplainProgressRequest, context: grpc.ServicerContext
@@ -170,7 +186,11 @@ MODELS = [
         fit=pb.FIT_STRETCH,
         layers=["stem", "trunk"],
         default_layers=["trunk"],
-        methods=[pb.Method(id="grad-cam", options=[pb.MethodOption(name="steps", minimum=1)])],
+        methods=[
+            pb.Method(id="cam", cost=pb.COST_CLASS_FORWARD),
+            pb.Method(id="grad-cam", cost=pb.COST_CLASS_FEW, options=[pb.MethodOption(name="steps", minimum=1)]),
+            pb.Method(id="opti-cam", cost=pb.COST_CLASS_MANY),
+        ],
         default_method="grad-cam",
         limits=pb.Limits(max_image_bytes=1000, max_targets=16),
         ready=name != "captioner",

@@ -8,22 +8,11 @@ import pytest
 from PIL import Image
 
 from camserve.cli import main
+from camserve.client import ExplanationClient
+from camserve.commands.explain import _explain_watched
 from camserve.errors import InternalError
 from camserve.v1 import explanation_pb2 as pb
 from tests.client.fake_service import FakeService
-
-
-@pytest.fixture
-def picture(tmp_path: Path) -> str:
-    path = tmp_path / "picture.png"
-    Image.new("RGB", (40, 30), "gray").save(path)
-    return str(path)
-
-
-@pytest.fixture
-def server(address: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("CAMSERVE_SERVER", address)
-    return address
 
 
 @pytest.mark.usefixtures("server")
@@ -64,6 +53,18 @@ def test_named_units_are_told(picture: str, capsys: pytest.CaptureFixture[str]) 
     text = capsys.readouterr().out
     assert "star because: star (+1.5), small (+0.25); against: ring (-0.5)\n" in text
     assert "circle because" not in text
+
+
+@pytest.mark.usefixtures("server")
+def test_progress_without_a_result_is_the_servers_fault(
+    picture: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("camserve.client.ExplanationClient.explain_progress", lambda *_, **__: iter(()))
+    assert main(["explain", picture, "--progress"]) == 1
+    assert "without a result" in capsys.readouterr().err
+    with ExplanationClient("localhost:1") as client, pytest.raises(InternalError) as caught:
+        _explain_watched(client, b"", model="any")
+    assert caught.value.reason == "NO_RESULT"
 
 
 @pytest.mark.usefixtures("server")

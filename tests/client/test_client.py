@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +93,10 @@ def test_models(call: Call, address: str) -> None:
     assert model.labels == ("circle", "star", "square")
     assert model.input_size == (112, 112)
     assert (model.fit, model.weights, model.ready) == ("stretch", "trained", True)
-    assert model.methods[0].options[0].minimum == 1
-    assert model.methods[0].options[0].maximum is None
+    assert [(method.id, method.cost) for method in model.methods][1:] == [("grad-cam", "few"), ("opti-cam", "many")]
+    assert model.methods[1].options[0].minimum == 1
+    assert call(address, "server_version") == version("camserve")
+    assert model.methods[1].options[0].maximum is None
     assert model.limits.max_targets == 16
 
 

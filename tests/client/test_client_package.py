@@ -26,7 +26,7 @@ def test_importing_the_client_imports_nothing_heavy() -> None:
 
 def test_the_distribution_needs_little() -> None:
     names = {re.split(r"[^\w-]", line)[0] for line in importlib.metadata.requires("camserve") or []}
-    assert names == {"grpcio", "grpcio-status", "googleapis-common-protos", "protobuf", "numpy", "pillow"}
+    assert names == {"grpcio", "grpcio-status", "googleapis-common-protos", "protobuf", "numpy", "pillow", "shtab"}
 
 
 def test_types_are_published() -> None:

@@ -23,7 +23,7 @@ def test_every_class_survives_its_status(cls: type[CamserveError]) -> None:
 
 
 def test_each_class_has_its_own_code() -> None:
-    assert len(CLASSES) == len({cls.code for cls in CLASSES}) == 8
+    assert len(CLASSES) == len({cls.code for cls in CLASSES}) == 9
 
 
 def test_a_status_without_details_is_named_by_its_code() -> None:

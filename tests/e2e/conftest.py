@@ -1,9 +1,12 @@
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from gateway.launcher.server import Server, run_server
+
+PICTURES = Path(__file__).resolve().parents[2] / "playground/camserve_playground/pictures"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -20,3 +23,18 @@ def service() -> Iterator[Server]:
         yield server
         assert server.stop() == 0
         assert server.left_behind() == []
+
+
+@pytest.fixture(scope="session")
+def scenes() -> Iterator[Server]:
+    """The whole service with the scenes models of all three tasks, started once."""
+    with run_server("--models", "scenes-captioner,scenes-vqa,scenes-classifier") as server:
+        yield server
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """A picture named photo.jpg, with a star and a circle in it."""
+    path = tmp_path / "photo.jpg"
+    shutil.copy(PICTURES / "star-and-circle.jpg", path)
+    return path

@@ -14,7 +14,7 @@ from camserve import AsyncExplanationClient, ExplanationClient, answer, caption
 from camserve.cli import main
 from camserve.errors import CamserveError, InvalidArgumentError
 from camserve.v1 import explanation_pb2 as pb
-from gateway.launcher.server import Server, run_server
+from gateway.launcher.server import Server
 from model_store.scenes.demo import demo_scenes
 from model_store.scenes.drawing import draw
 from model_store.scenes.vocabulary import ANSWERS
@@ -25,14 +25,8 @@ QUESTION = "what colour is the star?"
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with run_server("--models", ",".join((CAPTIONER, ANSWERER, CLASSIFIER))) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(server: Server) -> Iterator[ExplanationClient]:
-    with ExplanationClient(server.address) as client:
+def client(scenes: Server) -> Iterator[ExplanationClient]:
+    with ExplanationClient(scenes.address) as client:
         yield client
 
 
@@ -90,17 +84,17 @@ def test_two_answers_to_one_question(client: ExplanationClient, picture: Path) -
     assert not ((a > 0) & (b > 0)).any()  # what speaks for it does not speak against it
 
 
-def test_many_texts_at_once_are_each_their_own(server: Server, picture: Path) -> None:
+def test_many_texts_at_once_are_each_their_own(scenes: Server, picture: Path) -> None:
     words = TEXT.split()
     texts = [" ".join(words[: 1 + i % len(words)]) for i in range(24)]
 
     async def ask_all() -> list[float]:
-        async with AsyncExplanationClient(server.address, timeout=60) as client:
+        async with AsyncExplanationClient(scenes.address, timeout=60) as client:
             calls = [client.explain(picture, model=CAPTIONER, target=caption(text)) for text in texts]
             return [result.explanation.score for result in await asyncio.gather(*calls)]
 
     scores = dict(zip(texts, asyncio.run(ask_all()), strict=True))
-    with ExplanationClient(server.address) as client:
+    with ExplanationClient(scenes.address) as client:
         for text in texts[: len(words)]:
             alone = client.explain(picture, model=CAPTIONER, target=caption(text)).explanation
             assert scores[text] == pytest.approx(alone.score, rel=1e-4)
@@ -166,8 +160,8 @@ def test_a_question_is_for_answerers_alone(client: ExplanationClient, picture: P
         client.explain(picture, model=ANSWERER)
 
 
-def test_the_command(server: Server, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    at, out = ["--server", server.address], tmp_path / "out.png"
+def test_the_command(scenes: Server, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    at, out = ["--server", scenes.address], tmp_path / "out.png"
     assert main(["explain", str(picture), "--caption", TEXT, "--per-token", "--out", str(out), *at]) == 0
     assert "right" in capsys.readouterr().out
     assert Image.open(io.BytesIO(out.read_bytes())).width > 1000

@@ -17,6 +17,7 @@ from camserve.errors import CamserveError, from_status
 from camserve.v1 import explanation_pb2_grpc
 from gateway.server import BoundPorts, serve
 from gateway.settings import GatewaySettings
+from gateway.succession import Succession
 from tests.gateway.torchserve import REF, FakeTorchServe
 
 SETTINGS = GatewaySettings(port=0, metrics_port=0, poll_interval=0.02)
@@ -50,20 +51,28 @@ class Gateway:
         reply = await self._health.Check(health_pb2.HealthCheckRequest(service=service))
         return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
 
+    async def metrics_text(self, form: str = "text/plain") -> str:
+        """``/metrics`` in one of its forms."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self.ports.metrics}/metrics", headers={"Accept": form})
+        return await asyncio.to_thread(lambda: urllib.request.urlopen(request).read().decode())  # noqa: S310
+
     async def metrics(self) -> dict[str, float]:
         """The samples of ``/metrics`` by name and labels, as they are written."""
-        url = f"http://127.0.0.1:{self.ports.metrics}/metrics"
-        text = await asyncio.to_thread(lambda: urllib.request.urlopen(url).read().decode())
+        text = await self.metrics_text()
         lines = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
         return {sample: float(value) for sample, _, value in lines}
 
 
 @asynccontextmanager
-async def running_gateway(torchserve: FakeTorchServe, settings: GatewaySettings = SETTINGS) -> AsyncIterator[Gateway]:
+async def running_gateway(
+    torchserve: FakeTorchServe, settings: GatewaySettings = SETTINGS, succession: Succession | None = None
+) -> AsyncIterator[Gateway]:
     """A gateway that is ready to answer, stopped at the end."""
     ready: asyncio.Future[BoundPorts] = asyncio.get_running_loop().create_future()
     stop = asyncio.Event()
-    running = asyncio.create_task(serve(settings, torchserve.addresses, [REF], ready=ready.set_result, stop=stop))
+    running = asyncio.create_task(
+        serve(settings, torchserve.addresses, [REF], ready=ready.set_result, stop=stop, succession=succession)
+    )
     await asyncio.wait((ready, running), return_when=asyncio.FIRST_COMPLETED)
     if running.done():
         running.result()

@@ -16,13 +16,13 @@ EXPLAIN = 'grpc_method="Explain",grpc_service="camserve.v1.ExplanationService",g
 
 
 def handled(metrics: dict[str, float], method: str = "Explain", kind: str = "unary") -> dict[str, float]:
-    """Calls that ended, by code."""
+    """Calls that ended, by the codes that there were."""
     start = 'grpc_server_handled_total{grpc_code="'
     end = f'",grpc_method="{method}",grpc_service="camserve.v1.ExplanationService",grpc_type="{kind}"}}'
     return {
         sample.removeprefix(start).removesuffix(end): value
         for sample, value in metrics.items()
-        if sample.startswith(start) and sample.endswith(end)
+        if sample.startswith(start) and sample.endswith(end) and value
     }
 
 
@@ -154,3 +154,106 @@ async def test_stages_have_the_methods_id_and_never_what_a_caller_wrote(gateway:
     labels = 'method="",model="shapes",stage="total",task="classify"'
     assert metrics[f"camserve_stage_seconds_count{{{labels}}}"] == 1
     assert not any("gradcam" in sample for sample in metrics)
+
+
+async def test_messages_and_their_bytes_are_counted(gateway: Gateway) -> None:
+    request = pb.ExplainRequest(model="shapes", image=picture())
+    response = await gateway.stub.Explain(request)
+    metrics = await gateway.metrics()
+    assert metrics[f"grpc_server_msg_received_total{{{EXPLAIN}}}"] == 1
+    assert metrics[f"grpc_server_msg_sent_total{{{EXPLAIN}}}"] == 1
+    assert metrics[f"camserve_received_bytes_total{{{EXPLAIN}}}"] == request.ByteSize()
+    assert metrics[f"camserve_sent_bytes_total{{{EXPLAIN}}}"] == response.ByteSize()
+
+
+async def test_maps_and_their_warnings_are_counted(gateway: Gateway, torchserve: FakeTorchServe) -> None:
+    def flat(item: worker_pb2.Item) -> worker_pb2.ItemResult:
+        result = answer(item)
+        result.explain.explanations[0].warnings.add(code=pb.WARNING_CODE_FLAT_MAP, message="all equal")
+        return result
+
+    torchserve.answer = flat
+    targets = [pb.Target(class_target=pb.ClassTarget(index=index)) for index in range(3)]
+    await gateway.stub.Explain(pb.ExplainRequest(model="shapes", image=picture(), targets=targets))
+    metrics = await gateway.metrics()
+    kind = 'method="grad-cam",model="shapes",task="classify"'
+    assert metrics[f"camserve_maps_total{{{kind}}}"] == 3
+    assert metrics[f'camserve_map_warnings_total{{{kind},warning="flat_map"}}'] == 1
+    assert metrics[f'camserve_map_warnings_total{{{kind},warning="non_finite"}}'] == 0
+
+
+async def test_the_wait_of_those_that_give_up_counts_too(gateway: Gateway, torchserve: FakeTorchServe) -> None:
+    torchserve.open.clear()
+    request = pb.ExplainRequest(model="shapes", image=picture())
+    first = asyncio.ensure_future(gateway.stub.Explain(request))
+    await torchserve.arrived(1)
+    await expire(gateway, request)
+    wait = 'camserve_queue_wait_seconds_{}{{model="shapes"}}'
+    while (metrics := await gateway.metrics())[wait.format("count")] < 2:
+        pass
+    assert metrics[wait.format("sum")] > 0
+    torchserve.open.set()
+    await first
+
+
+async def test_a_worker_that_was_started_again_is_counted(gateway: Gateway, torchserve: FakeTorchServe) -> None:
+    torchserve.workers = 2
+
+    async def sample(name: str) -> float:
+        return (await gateway.metrics())[f'camserve_worker_{name}{{model="shapes"}}']
+
+    while await sample("ready") < 2:
+        pass
+    assert (await sample("wanted"), await sample("restarts_total")) == (2, 0)
+    torchserve.processes[1] = -1  # as TorchServe says of one that it is starting
+    await torchserve.looked_twice()
+    torchserve.processes[1] = 777
+    while await sample("restarts_total") < 1:
+        pass
+    await torchserve.looked_twice()
+    assert await sample("restarts_total") == 1
+
+
+async def test_whatever_callers_send_there_are_no_more_series(gateway: Gateway, torchserve: FakeTorchServe) -> None:
+    good = pb.ExplainRequest(model="shapes", image=picture())
+
+    async def attack(word: str) -> None:
+        for request in (
+            pb.ExplainRequest(model=word, image=picture()),
+            pb.ExplainRequest(model="shapes", version=word, image=picture()),
+            pb.ExplainRequest(model="shapes", method=word, image=picture()),
+            pb.ExplainRequest(model="shapes", layers=[word], image=picture()),
+            pb.ExplainRequest(model="shapes", image=word.encode()),
+            pb.ExplainRequest(
+                model="shapes", image=picture(), targets=[pb.Target(class_target=pb.ClassTarget(label=word))]
+            ),
+        ):
+            await refused(gateway.stub.Explain(request, metadata=[("x-word", word), ("traceparent", word)]))
+        items = [pb.ExplainStreamRequest(id=word + end, request=good) for end in ("", "", "x" * 200)]
+        async for _ in gateway.stub.ExplainStream(iter(items)):
+            pass
+        await gateway.stub.Explain(pb.ExplainRequest(model="shapes", image=picture(), request_id=word))
+        for method in (f"/camserve.v1.ExplanationService/{word}", f"/{word}/Explain"):
+            with pytest.raises(grpc.aio.AioRpcError):
+                await gateway.channel.unary_unary(method)(b"")  # type: ignore[arg-type]
+
+    async def series() -> set[str]:
+        return set(await gateway.metrics())
+
+    await attack("zebra")
+    known = await series()
+    for number in range(8):
+        await attack(f"zebra{number}")
+    assert await series() == known
+    assert not any("zebra" in sample for sample in known)
+
+
+async def test_a_sample_leads_to_the_trace_of_its_call(gateway: Gateway) -> None:
+    sampled, ignored = "1234567890abcdef" * 2, "fedcba0987654321" * 2
+    request = pb.ExplainRequest(model="shapes", image=picture())
+    for trace, flag in ((sampled, "01"), (ignored, "00")):
+        await gateway.stub.Explain(request, metadata=[("traceparent", f"00-{trace}-{'1' * 16}-{flag}")])
+    text = await gateway.metrics_text("application/openmetrics-text")
+    led = {line.split("{")[0] for line in text.splitlines() if f'trace_id="{sampled}"' in line}
+    assert led == {"grpc_server_handling_seconds_bucket", "camserve_stage_seconds_bucket"}
+    assert ignored not in text

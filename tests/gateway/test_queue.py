@@ -2,11 +2,18 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from functools import partial
+from types import SimpleNamespace
 
 import grpc
 import pytest
 
-from camserve.errors import DeadlineExceededError, InternalError, ResourceExhaustedError, UnavailableError
+from camserve.errors import (
+    DeadlineExceededError,
+    FailedPreconditionError,
+    InternalError,
+    ResourceExhaustedError,
+    UnavailableError,
+)
 from camserve.v1 import explanation_pb2 as pb
 from camserve.worker.v1 import worker_pb2
 from gateway.metrics import Metrics
@@ -16,7 +23,9 @@ from gateway.upstream import TorchServe
 from tests.gateway.client import picture, until
 from tests.gateway.torchserve import REF, FakeTorchServe, answer, item_error
 
-SETTINGS = GatewaySettings(queue_items=8, pack_items=4, pack_bytes=3 * MIB, queue_bytes=8 * MIB)
+SETTINGS = GatewaySettings(
+    queue_items=8, pack_items=4, pack_bytes=3 * MIB, queue_bytes=8 * MIB, pack_cost=100, queue_cost=300
+)
 
 
 class Queue:
@@ -25,16 +34,22 @@ class Queue:
     def __init__(self, torchserve: FakeTorchServe) -> None:
         self.metrics = Metrics()
         self.upstream = TorchServe(torchserve.addresses, run_timeout=30)
-        self.queue = PackQueue(partial(self.upstream.run, REF), SETTINGS, self.metrics.queue("shapes"))
+        self.doubts = 0
+        self.queue = PackQueue(
+            partial(self.upstream.run, REF), SETTINGS, self.metrics.queue("shapes"), doubt=self.count_doubt
+        )
         self.queue.set_workers(1)
 
-    def submit(self, name: str, *, seconds: float = 30.0, extra: int = 0) -> asyncio.Task[Answer]:
-        request = pb.PredictRequest(image=picture() + bytes(extra), request_id=name)
-        item = worker_pb2.Item(predict=request)
-        return asyncio.create_task(self.queue.submit(item, time.monotonic() + seconds))
+    def count_doubt(self) -> None:
+        self.doubts += 1
 
-    def sample(self, name: str) -> float | None:
-        return self.metrics.registry.get_sample_value(name, {"model": "shapes"})
+    def submit(self, name: str, *, seconds: float = 30.0, extra: int = 0, cost: int = 1) -> asyncio.Task[Answer]:
+        request = pb.PredictRequest(image=picture() + bytes(extra), question=name[:1], request_id=name)
+        item = worker_pb2.Item(predict=request, traceparent=f"trace of {name}")
+        return asyncio.create_task(self.queue.submit(item, time.monotonic() + seconds, cost=cost))
+
+    def sample(self, name: str, **labels: str) -> float | None:
+        return self.metrics.registry.get_sample_value(name, {"model": "shapes", **labels})
 
     async def depth(self, waiting: int) -> None:
         """Waits until so many requests wait."""
@@ -140,6 +155,7 @@ async def test_a_caller_that_goes_away_leaves_the_queue(torchserve: FakeTorchSer
     torchserve.open.set()
     await asyncio.gather(first, stays)
     assert names(torchserve) == [["a"], ["c"]]
+    assert queue.sample("camserve_dropped_total", reason="abandoned") == 1
 
 
 async def test_a_caller_that_goes_away_during_its_run_does_not_cancel_it(
@@ -180,6 +196,8 @@ async def test_an_entry_whose_deadline_passed_unnoticed_is_dropped(torchserve: F
         await late
     await queue.submit("b")
     assert names(torchserve) == [["b"]]
+    assert queue.sample("camserve_dropped_total", reason="expired") == 1
+    assert queue.sample("camserve_dropped_total", reason="abandoned") == 0
 
 
 async def test_a_deadline_that_packs_ahead_will_use_up_is_refused(torchserve: FakeTorchServe, queue: Queue) -> None:
@@ -204,6 +222,30 @@ async def test_a_queue_full_by_count_refuses(torchserve: FakeTorchServe, queue: 
     assert (caught.value.reason, caught.value.retry_after) == ("QUEUE_FULL", 1.0)
     queue.queue.set_workers(1)
     await asyncio.gather(*calls)
+
+
+async def test_a_queue_full_by_cost_refuses(torchserve: FakeTorchServe, queue: Queue) -> None:
+    queue.queue.set_workers(0)
+    calls = [queue.submit(name, cost=140) for name in "ab"]
+    await queue.depth(2)
+    with pytest.raises(ResourceExhaustedError):
+        await queue.submit("c", cost=140)
+    calls.append(queue.submit("d", cost=20))
+    await queue.depth(3)
+    queue.queue.set_workers(1)
+    await asyncio.gather(*calls)
+    await queue.submit("e", cost=10_000)  # what is more than a whole queue waits in an empty one
+
+
+async def test_a_pack_is_bounded_by_cost_and_what_is_dearer_goes_alone(
+    torchserve: FakeTorchServe, queue: Queue
+) -> None:
+    queue.queue.set_workers(0)
+    calls = [queue.submit(name, cost=cost) for name, cost in (("a", 60), ("b", 40), ("c", 1), ("d", 150))]
+    await queue.depth(4)
+    queue.queue.set_workers(1)
+    await asyncio.gather(*calls)
+    assert names(torchserve) == [["a", "b"], ["c"], ["d"]]
 
 
 async def test_a_queue_full_by_bytes_refuses(queue: Queue) -> None:
@@ -231,7 +273,9 @@ async def test_a_pack_that_kills_a_worker_runs_once_more_one_by_one(torchserve: 
     assert [result.pack_size for result in results] == [1, 1, 1]
 
 
-async def test_only_the_request_that_kills_workers_fails(torchserve: FakeTorchServe, queue: Queue) -> None:
+async def test_only_the_request_that_kills_workers_fails_and_is_refused_from_then_on(
+    torchserve: FakeTorchServe, queue: Queue
+) -> None:
     queue.queue.set_workers(0)
     calls = [queue.submit(name) for name in "abc"]
     await queue.depth(3)
@@ -242,14 +286,55 @@ async def test_only_the_request_that_kills_workers_fails(torchserve: FakeTorchSe
     assert results[0].reason == "WORKER_CRASHED"
     assert isinstance(results[1], Answer)
     assert isinstance(results[2], Answer)
-
-
-async def test_a_run_that_fails_fails_its_pack_alone(torchserve: FakeTorchServe, queue: Queue) -> None:
-    torchserve.failures.append((grpc.StatusCode.UNAVAILABLE, "failed to connect"))
-    with pytest.raises(UnavailableError):
-        await queue.submit("a")
+    assert queue.sample("camserve_lost_runs_total") == 2
+    assert queue.doubts == 2
+    with pytest.raises(FailedPreconditionError) as caught:
+        await queue.submit("a under another id and in another trace")
+    assert caught.value.reason == "REQUEST_QUARANTINED"
     await queue.submit("b")
-    assert names(torchserve) == [["a"], ["b"]]
+    assert sum(name.startswith("a") for pack in names(torchserve) for name in pack) == 2
+
+
+async def test_a_quarantine_ends(torchserve: FakeTorchServe, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    torchserve.failures.extend((DIED, DIED))
+    with pytest.raises(InternalError):
+        await queue.submit("a")
+    now = time.monotonic()
+    monkeypatch.setattr("gateway.quarantine.time", SimpleNamespace(monotonic=lambda: now + SETTINGS.quarantine + 1))
+    await queue.submit("a")
+
+
+AWAY = (grpc.StatusCode.UNAVAILABLE, "failed to connect")
+
+
+async def test_what_nothing_could_run_waits_at_the_head_and_runs_once_workers_are_back(
+    torchserve: FakeTorchServe, queue: Queue
+) -> None:
+    torchserve.failures.append(AWAY)
+    torchserve.open.clear()
+    calls = [queue.submit("a")]
+    await torchserve.arrived(1)
+    calls.append(queue.submit("b"))
+    await queue.depth(1)
+    torchserve.open.set()
+    await queue.depth(2)
+    assert queue.doubts == 1
+    queue.queue.set_workers(1)
+    await asyncio.gather(*calls)
+    assert names(torchserve) == [["a"], ["a", "b"]]
+    assert queue.sample("camserve_queue_wait_seconds_count") == 2  # each request once, however often it waits
+
+
+async def test_what_nothing_could_run_twice_fails(torchserve: FakeTorchServe, queue: Queue) -> None:
+    torchserve.failures.extend((AWAY, AWAY))
+    call = queue.submit("a")
+    await until(lambda: queue.doubts == 1)
+    await queue.depth(1)
+    queue.queue.set_workers(1)
+    with pytest.raises(UnavailableError) as caught:
+        await call
+    assert caught.value.retry_after is not None
+    assert queue.sample("camserve_queue_depth") == 0
 
 
 async def test_a_reply_of_the_wrong_length_fails_its_pack(torchserve: FakeTorchServe, queue: Queue) -> None:

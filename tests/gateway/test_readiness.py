@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 
 import grpc
 import pytest
@@ -6,11 +7,11 @@ import pytest
 from camserve.errors import InternalError
 from camserve.v1 import explanation_pb2 as pb
 from camserve.worker.v1 import worker_pb2
-from gateway.catalog import Catalog
+from gateway.fleet import Fleet
 from gateway.metrics import Metrics
 from gateway.server import BoundPorts, serve
 from gateway.upstream import ModelRef, TorchServe
-from tests.gateway.client import SETTINGS, Gateway, picture, refused, until
+from tests.gateway.client import SETTINGS, Gateway, picture, refused, running_gateway, until
 from tests.gateway.torchserve import REF, FakeTorchServe
 
 SERVICE = "camserve.v1.ExplanationService"
@@ -36,6 +37,20 @@ async def test_health_follows_the_workers(gateway: Gateway, torchserve: FakeTorc
     await health_is(gateway, True)
     await gateway.stub.Explain(EXPLAIN)
     assert (await gateway.metrics())['camserve_worker_ready{model="shapes"}'] == 2
+
+
+async def test_a_torchserve_that_is_gone_is_noticed_by_its_first_caller_who_is_answered_when_it_is_back(
+    torchserve: FakeTorchServe,
+) -> None:
+    async with running_gateway(torchserve, replace(SETTINGS, poll_interval=3600)) as gateway:
+        torchserve.workers = 0
+        torchserve.failures.append((grpc.StatusCode.UNAVAILABLE, "Socket closed"))
+        call = asyncio.ensure_future(gateway.stub.Explain(EXPLAIN))
+        await health_is(gateway, False)
+        assert not call.done()
+        torchserve.workers = 1
+        assert (await call).explanations
+        await health_is(gateway, True)
 
 
 async def test_a_wrong_request_is_told_so_even_while_no_worker_is_ready(
@@ -75,15 +90,15 @@ async def test_ready_workers_alone_do_not_make_a_model_ready(torchserve: FakeTor
 async def test_a_model_that_loads_is_listed_and_refuses(torchserve: FakeTorchServe) -> None:
     upstream = TorchServe(torchserve.addresses, run_timeout=1)
     refs = [ModelRef("b", "1", default=False), ModelRef("b", "2"), ModelRef("a", "1")]
-    catalog = Catalog(upstream, refs, SETTINGS, Metrics())
-    listed = [served.describe() for served in catalog]
+    fleet = Fleet(upstream, refs, SETTINGS, Metrics())
+    listed = [served.describe() for served in fleet]
     assert [(model.name, model.version, model.default_version, model.ready) for model in listed] == [
         ("a", "1", True, False),
         ("b", "1", False, False),
         ("b", "2", True, False),
     ]
-    assert catalog.find("b", "").ref.version == "2"
-    assert catalog.find("b", "1").ref.version == "1"
+    assert fleet.find("b", "").ref.version == "2"
+    assert fleet.find("b", "1").ref.version == "1"
     await upstream.close()
 
 
@@ -92,5 +107,5 @@ async def test_a_name_has_one_default_version(torchserve: FakeTorchServe, defaul
     upstream = TorchServe(torchserve.addresses, run_timeout=1)
     refs = [ModelRef("a", str(version), default) for version, default in enumerate(defaults)]
     with pytest.raises(ValueError, match="model a: exactly one version"):
-        Catalog(upstream, refs, SETTINGS, Metrics())
+        Fleet(upstream, refs, SETTINGS, Metrics())
     await upstream.close()

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator
+from importlib.metadata import version
 
 import grpc
 import pytest
@@ -72,7 +73,9 @@ async def test_models_are_described_with_what_the_gateway_knows(gateway: Gateway
     assert model.default_version
     assert model.limits.max_image_bytes == 16 * 1024 * 1024
     assert model.labels == MODEL.labels
-    assert list((await gateway.stub.ListModels(pb.ListModelsRequest())).models) == [model]
+    listed = await gateway.stub.ListModels(pb.ListModelsRequest())
+    assert list(listed.models) == [model]
+    assert listed.server_version == version("camserve-server")
     assert not (await gateway.stub.ListModels(pb.ListModelsRequest(task=pb.TASK_ANSWER))).models
     assert (await gateway.stub.ListModels(pb.ListModelsRequest(task=pb.TASK_CLASSIFY))).models
 
@@ -84,7 +87,11 @@ async def test_an_unknown_model_cannot_be_described(gateway: Gateway) -> None:
     error = await refused(gateway.stub.GetModel(pb.GetModelRequest()))
     assert (error.code, error.violations[0].field) == (grpc.StatusCode.INVALID_ARGUMENT, "name")
     error = await refused(gateway.stub.ListModels(pb.ListModelsRequest(task=9)))  # type: ignore[arg-type]
-    assert (error.code, error.violations[0].field) == (grpc.StatusCode.INVALID_ARGUMENT, "task")
+    assert (error.code, error.reason, error.violations[0].field) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "TASK_UNKNOWN",
+        "task",
+    )
 
 
 async def test_a_workers_error_of_one_item_reaches_its_caller(gateway: Gateway, torchserve: FakeTorchServe) -> None:
@@ -94,7 +101,8 @@ async def test_a_workers_error_of_one_item_reaches_its_caller(gateway: Gateway, 
 
 
 async def test_unavailable_comes_with_both_hints_to_retry(gateway: Gateway, torchserve: FakeTorchServe) -> None:
-    torchserve.failures.append((grpc.StatusCode.INTERNAL, 'Model "shapes" has no worker to serve inference request'))
+    away = (grpc.StatusCode.INTERNAL, 'Model "shapes" has no worker to serve inference request')
+    torchserve.failures.extend((away, away))
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await gateway.stub.Explain(pb.ExplainRequest(model="shapes", image=picture()))
     assert caught.value.code() == grpc.StatusCode.UNAVAILABLE

@@ -67,14 +67,16 @@ async def test_a_torchserve_that_is_not_there() -> None:
     with pytest.raises(UnavailableError):
         await upstream.run(REF, ITEMS)
     with pytest.raises(UnavailableError):
-        await upstream.ready_workers(REF)
+        await upstream.workers(REF)
     await upstream.close()
 
 
-async def test_ready_workers_are_counted(torchserve: FakeTorchServe, upstream: TorchServe) -> None:
-    for workers in (0, 1, 3):
-        torchserve.workers = workers
-        assert await upstream.ready_workers(REF) == workers
+async def test_workers_are_counted(torchserve: FakeTorchServe, upstream: TorchServe) -> None:
+    for count in (0, 1, 3):
+        torchserve.workers = count
+        workers = await upstream.workers(REF)
+        assert (workers.ready, workers.wanted) == (count, max(count, 1))
+    assert dict(workers.processes) == {"9000": 100, "9001": 101, "9002": 102}
 
 
 async def test_the_model_describes_itself(upstream: TorchServe) -> None:

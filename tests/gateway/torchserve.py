@@ -58,10 +58,12 @@ class FakeTorchServe:
     Attributes:
         model: how the model describes itself.
         workers: ready workers that it counts.
+        processes: of workers by number, where they are not the first ones.
         packs: the packs of items that reached it.
         progress: what watched runs tell of before they wait.
         watched: the watched work that reached it.
         describes: how many descriptions were asked for.
+        looks: how often it was asked for its workers.
         description: what these are answered with, instead of the model.
         open: runs wait while it is cleared.
         failures: statuses that the next runs end with.
@@ -78,10 +80,12 @@ class FakeTorchServe:
     def reset(self) -> None:
         """Forgets what was seen and scripted."""
         self.workers = 1
+        self.processes: dict[int, int] = {}
         self.packs: list[list[worker_pb2.Item]] = []
         self.progress: list[pb.Progress] = []
         self.watched: list[worker_pb2.Watched] = []
         self.describes = 0
+        self.looks = 0
         self.description: worker_pb2.PackResult | None = None
         self.open = asyncio.Event()
         self.open.set()
@@ -135,9 +139,20 @@ class FakeTorchServe:
         async with self._arrived:
             await self._arrived.wait_for(lambda: len(self.packs) >= packs)
 
+    async def looked_twice(self) -> None:
+        """Waits until somebody has looked at the workers twice, so that the first look has been made use of."""
+        before = self.looks
+        while self.looks < before + 2:  # noqa: ASYNC110 - what is waited for sets no event
+            await asyncio.sleep(0.001)
+
     async def _describe(self, _request: management_pb2.DescribeModelRequest, _context: Any) -> Any:
+        self.looks += 1
         statuses = ["READY"] * self.workers or ["UNLOADING"]
-        msg = json.dumps([{"modelName": self.model.name, "workers": [{"status": status} for status in statuses]}])
+        workers = [
+            {"id": str(9000 + number), "status": status, "pid": self.processes.get(number, 100 + number)}
+            for number, status in enumerate(statuses)
+        ]
+        msg = json.dumps([{"modelName": self.model.name, "minWorkers": len(statuses), "workers": workers}])
         return management_pb2.ManagementResponse(msg=msg)
 
     async def _predictions(self, request: inference_pb2.PredictionsRequest, context: Any) -> Any:

@@ -9,6 +9,7 @@ import torch
 from google.rpc import code_pb2
 from PIL import Image
 
+import saliency
 from camserve.errors import from_status
 from camserve.v1 import explanation_pb2 as pb
 from camserve.worker.v1 import worker_pb2 as wire
@@ -159,6 +160,18 @@ def test_a_bad_item_gets_its_own_error_and_touches_no_other(
     for result in (before, after):
         expected = values(alone.explain.explanations[0].heatmap)
         np.testing.assert_allclose(values(result.explain.explanations[0].heatmap), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_layer_of_the_model_that_a_method_cannot_explain(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unsuitable(*_: object) -> None:
+        raise saliency.LayerError("layer 'trunk.0' did not run")
+
+    monkeypatch.setattr(classifier.runner, "explain", unsuitable)
+    (result,) = send(classifier, pb.ExplainRequest(image=png(), layers=["trunk.0"]))
+    error = from_status(result.error)
+    assert (result.error.code, error.reason) == (code_pb2.FAILED_PRECONDITION, "LAYER_UNSUITABLE")
 
 
 def test_an_item_that_breaks_the_model_is_answered_and_isolated(

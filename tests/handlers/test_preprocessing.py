@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from camserve.image import ImageLimits
+from camserve.image import ImageLimits, decode
 from handlers.preprocessing import fitted, prepare
 from model_store.sections import Preprocessing
 
@@ -79,3 +79,31 @@ def test_the_original_size_is_kept() -> None:
     picture = prepare(_encoded(np.zeros((50, 70, 3), np.uint8)), _recipe("stretch"), ImageLimits())
     assert (picture.size.height, picture.size.width) == (50, 70)
     assert (picture.box.right, picture.box.bottom) == (70, 50)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_large_jpeg_is_reduced_on_the_way_and_looks_the_same(
+    orientation: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, columns = np.mgrid[0:600, 0:1000]
+    waves = 127 + 60 * np.sin(rows / 40) + 60 * np.cos(columns / 60)
+    image = Image.fromarray(np.stack([waves, waves[::-1], 255 - waves], -1).astype(np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=95, exif=exif)
+    sizes = []
+
+    def seen(*args: object, **kwargs: object) -> np.ndarray:
+        pixels: np.ndarray = decode(*args, **kwargs)  # type: ignore[arg-type]
+        sizes.append(pixels.shape[:2])
+        return pixels
+
+    monkeypatch.setattr("handlers.preprocessing.decode", seen)
+    recipe = _recipe("crop")
+    found = prepare(file.getvalue(), recipe, ImageLimits())
+    monkeypatch.setattr("handlers.preprocessing._REDUCING_GAP", 1000.0)
+    whole = prepare(file.getvalue(), recipe, ImageLimits())
+    assert sizes == [(150, 250), (600, 1000)] if orientation == 1 else sizes == [(250, 150), (1000, 600)]
+    assert (found.width, found.height, found.region) == (whole.width, whole.height, whole.region)
+    assert (found.tensor - whole.tensor).abs().mean() < 0.02

@@ -1,11 +1,12 @@
 import json
+import warnings
 import zipfile
 from pathlib import Path
 
 import pytest
 import yaml
 
-from model_store.archive import build_archive, is_current
+from model_store.archive import TRUNK_FILE, build_archive, is_current
 from model_store.recipe import RecipeError, load_recipe
 from tests.recipes import recipe_data, write_model
 
@@ -96,6 +97,33 @@ def test_a_damaged_archive_is_rebuilt(folder: Path, tmp_path: Path) -> None:
     assert zipfile.ZipFile(build_archive(folder, tmp_path)).testzip() is None
 
 
+def _forged(archive: Path, kind: str) -> None:
+    """Puts into the place of an archive what looks like it."""
+    with zipfile.ZipFile(archive) as package:
+        entries = {name: package.read(name) for name in package.namelist()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of names that are there twice
+        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED if kind == "bomb" else zipfile.ZIP_STORED) as package:
+            for name, content in entries.items():
+                package.writestr(name, b"import os\n" if (kind, name) == ("other code", "model.py") else content)
+            if kind == "path out of the folder":
+                package.writestr("../../evil.py", b"import os\n")
+            elif kind == "name twice":
+                package.writestr("model.py", b"import os\n")
+            elif kind == "bomb":
+                package.writestr("zeros", bytes(10**7))
+
+
+@pytest.mark.parametrize("kind", ["other code", "path out of the folder", "name twice", "bomb"])
+def test_an_archive_that_somebody_else_made_is_rebuilt(folder: Path, tmp_path: Path, kind: str) -> None:
+    archive = build_archive(folder, tmp_path)
+    good = archive.read_bytes()
+    _forged(archive, kind)
+    assert archive.read_bytes() != good
+    assert not is_current(folder, tmp_path)
+    assert build_archive(folder, tmp_path).read_bytes() == good
+
+
 def test_leaves_nothing_but_the_archive(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     build_archive(folder, out)
@@ -109,3 +137,24 @@ def test_a_path_out_of_the_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="labels_file: must be a file inside the model's folder"):
         build_archive(write_model(tmp_path / "model", data), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_an_optimised_model_that_cannot_be_compiled_is_packed_without_its_trunk(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = write_model(tmp_path / "model", recipe_data() | {"optimize": True})  # of a network that cannot be built
+    archive = build_archive(folder, tmp_path)
+    with zipfile.ZipFile(archive) as package:
+        assert TRUNK_FILE not in package.namelist()
+    assert "model cannot be compiled and will run as it is: NotImplementedError" in caplog.text
+    assert not is_current(folder, tmp_path)  # it is tried again
+
+
+def test_what_was_compiled_by_another_torch_is_not_current(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model_store.archive._compiled", lambda _folder, _scratch: {TRUNK_FILE: b"compiled"})
+    folder = write_model(tmp_path / "model", recipe_data() | {"optimize": True})
+    with zipfile.ZipFile(build_archive(folder, tmp_path)) as package:
+        assert package.read(TRUNK_FILE) == b"compiled"
+    assert is_current(folder, tmp_path)
+    monkeypatch.setattr("model_store.archive.version", lambda _name: "0.1")
+    assert not is_current(folder, tmp_path)

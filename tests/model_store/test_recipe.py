@@ -251,3 +251,18 @@ def test_finds_the_folders_of_a_store(tmp_path: Path) -> None:
     assert model_folders(tmp_path) == [tmp_path / "a", tmp_path / "b"]
     with pytest.raises(RecipeError, match=r"no folder here holds a recipe.yaml"):
         model_folders(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("value", "precision"),
+    [(True, "float32"), ({}, "float32"), ({"precision": "bfloat16"}, "bfloat16"), (False, None), (None, None)],
+)
+def test_optimize_is_a_switch_or_says_how(tmp_path: Path, value: object, precision: str | None) -> None:
+    optimize = load_recipe(write_model(tmp_path, recipe_data() | {"optimize": value})).optimize
+    assert (optimize and optimize.precision) == precision
+
+
+def test_optimize_of_another_precision_is_refused(tmp_path: Path) -> None:
+    folder = write_model(tmp_path, recipe_data() | {"optimize": {"precision": "int8"}})
+    with pytest.raises(RecipeError, match=r"optimize\.precision: input should be 'float32' or 'bfloat16'"):
+        load_recipe(folder)

@@ -10,6 +10,7 @@ from camserve.v1 import explanation_pb2 as pb
 from gateway.admission.admission import Admission
 from gateway.card import Card
 from gateway.catalog import Catalog
+from gateway.fleet import Fleet
 from gateway.metrics import Metrics
 from gateway.upstream import ModelRef, TorchServe
 from tests.gateway.client import SETTINGS, Gateway, picture, refused, running_gateway
@@ -236,6 +237,7 @@ async def test_a_captioner_takes_captions() -> None:
             (_caption("  "), "TEXT_BLANK", "targets[0].caption.text"),
             (_caption("a\tstar"), "TEXT_HAS_CONTROL_CHARACTERS", "targets[0].caption.text"),
             (_caption("a star\0"), "TEXT_HAS_CONTROL_CHARACTERS", "targets[0].caption.text"),
+            (_caption("a\u2028[PID]1"), "TEXT_HAS_CONTROL_CHARACTERS", "targets[0].caption.text"),
             (_caption("\x85"), "TEXT_BLANK", "targets[0].caption.text"),
             (_answer("what?"), "TARGET_KIND_MISMATCH", "targets[0].answer"),
             (pb.Target(class_target=pb.ClassTarget(index=0)), "TARGET_KIND_MISMATCH", "targets[0].class_target"),
@@ -295,7 +297,7 @@ async def test_an_answerer_without_labels_takes_any_answer() -> None:
 
 async def test_a_method_of_another_model_does_not_work_on_this_one(torchserve: FakeTorchServe) -> None:
     upstream = TorchServe(torchserve.addresses, run_timeout=1)
-    catalog = Catalog(upstream, [ModelRef("one", "1"), ModelRef("other", "1")], SETTINGS, Metrics())
+    catalog = Catalog(Fleet(upstream, [ModelRef("one", "1"), ModelRef("other", "1")], SETTINGS, Metrics()))
     for served, method in zip(catalog, MODEL.methods, strict=True):
         model = pb.Model(task=MODEL.task, limits=MODEL.limits, methods=[method])
         served.card = Card(model, SETTINGS.max_image_bytes)

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import time
 import zipfile
@@ -7,15 +8,17 @@ from pathlib import Path
 import psutil
 import pytest
 
+from gateway.launcher.ports import PortReservation, TorchServePorts
+
 ArchiveFactory = Callable[[str, str], Path]
 DEADLINE_S = 60.0
 
 
-def until(holds: Callable[[], bool], what: str) -> None:
+def until(holds: Callable[[], bool], what: str, seconds: float = DEADLINE_S) -> None:
     """Waits until something holds, for a bounded time."""
-    deadline = time.monotonic() + DEADLINE_S
+    deadline = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < deadline, f"waited {DEADLINE_S} s in vain until {what}"
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain until {what}"
         time.sleep(0.02)
 
 
@@ -36,7 +39,15 @@ def run_dir() -> Iterator[Path]:
 
     folder = make_run_dir()
     yield folder
-    assert not folder.exists(), "the run's folder was left behind"
+    if folder.exists():
+        assert list(folder.iterdir()) == [], "something was left behind in the run's folder"
+        folder.rmdir()
+
+
+@pytest.fixture
+def ports() -> Iterator[TorchServePorts]:
+    with contextlib.closing(PortReservation()) as reservation:
+        yield reservation.ports
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 import socket
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -23,8 +24,20 @@ def test_listens_on_loopback_alone(tmp_path: Path) -> None:
     assert config["grpc_inference_address"] == config["grpc_management_address"] == "127.0.0.1"
     assert (config["grpc_inference_port"], config["grpc_management_port"]) == ("1001", "1002")
     assert config["load_models"] == "a-1.mar,b-1.mar"
-    assert config["enable_model_api"] == "false"
+    assert config["enable_model_api"] == config["enable_metrics_api"] == "false"
+    assert "metrics_address" not in config
     assert int(config["max_request_size"]) == int(config["max_response_size"]) == 32 * 2**20
+
+
+def test_listens_on_a_network_if_it_is_told_to(tmp_path: Path) -> None:
+    ports = replace(PORTS, metrics=1004, host="0.0.0.0", metrics_host="10.0.0.1")  # noqa: S104
+    write_config(tmp_path, [tmp_path / "a-1.mar"], ports)
+    config = properties(tmp_path)
+    assert config["inference_address"] == config["management_address"] == "http://127.0.0.1:1003"
+    assert config["grpc_inference_address"] == config["grpc_management_address"] == "0.0.0.0"  # noqa: S104
+    assert (config["enable_metrics_api"], config["metrics_address"]) == ("true", "http://10.0.0.1:1004")
+    assert config["metrics_mode"] == "prometheus"
+    assert config["enable_model_api"] == "false"
 
 
 def test_paths_survive_java_properties(tmp_path: Path) -> None:
@@ -66,3 +79,10 @@ def test_reserved_ports_differ_and_can_be_listened_on() -> None:
         for number in numbers:
             with socket.create_server(("127.0.0.1", number)):  # sets SO_REUSEADDR, as Java does
                 pass
+
+
+def test_ports_that_are_wanted_are_kept() -> None:
+    with closing(PortReservation(TorchServePorts(inference=7070, metrics=0))) as reservation:
+        ports = reservation.ports
+    assert ports.inference == 7070
+    assert len({ports.management, ports.rest, ports.metrics} - {0, None}) == 3

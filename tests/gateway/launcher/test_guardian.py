@@ -20,13 +20,13 @@ time.sleep(600)
 
 
 def command(run_dir: Path, *guarded: str) -> list[str]:
-    return [sys.executable, "-IS", guardian.__file__, str(run_dir), *guarded]
+    return [sys.executable, "-IS", guardian.__file__, str(run_dir), str(run_dir.parent), *guarded]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "run"
-    folder.mkdir()
+    folder = tmp_path / "run" / "own"
+    folder.mkdir(parents=True)
     (folder / "file").touch()
     return folder
 
@@ -52,13 +52,14 @@ def test_passes_on_the_status_of_the_command(folder: Path) -> None:
         assert not folder.exists()
 
 
-def test_ends_all_when_the_pipe_closes(
+def test_ends_all_when_it_is_told_to(
     folder: Path, family: tuple["subprocess.Popen[bytes]", list[psutil.Process]]
 ) -> None:
     process, processes = family
-    process.communicate()
+    process.communicate(b"stop")
     assert all_gone(processes)
     assert not folder.exists()
+    assert folder.parent.exists()  # the owner's
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -83,7 +84,7 @@ def test_ends_all_when_the_owner_is_killed(folder: Path) -> None:
         assert len(processes) == 4
         process.kill()
     until(lambda: all_gone(processes), "all processes are gone")
-    assert not folder.exists()
+    assert not folder.parent.exists()
 
 
 def test_the_command_is_killed_when_the_guardian_is(

@@ -1,21 +1,31 @@
 """The whole service: TorchServe, the handlers and the gateway, on a model too small to wait for."""
 
+import concurrent.futures
+import shutil
 import signal
 import socket
 import subprocess
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import urlopen
 
 import grpc
+import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from PIL import Image
 
+from camserve import ExplanationClient
 from gateway.launcher.server import COMMAND, START_TIMEOUT_S, run_server
+from tests.gateway.launcher.conftest import all_gone, until
 from tests.recipes import recipe_data, write_model
 
 pytestmark = pytest.mark.slow
+
+PICTURE = Image.new("RGB", (40, 30), "gray")
 
 MODEL = """
 from torch import nn
@@ -117,3 +127,39 @@ def test_a_port_that_is_taken_is_named(store: Path, option: str) -> None:
         result = up(store, option, str(port))
     assert result.returncode == 1
     assert f"cannot listen on 127.0.0.1:{port}" in result.stderr
+
+
+@pytest.mark.timeout(900)
+def test_versions_are_rolled_in_and_out_at_sighup_and_no_request_fails(store: Path) -> None:
+    arguments = ["--model-store", str(store), "--models", "shapes", "--torchserve-metrics-port", "0"]
+    with run_server(*arguments) as server:
+        with concurrent.futures.ThreadPoolExecutor() as pool, ExplanationClient(server.address) as client:
+            over = threading.Event()
+
+            def ask() -> list[str]:
+                versions = []
+                while not over.is_set():
+                    versions.append(client.predict(PICTURE, model="shapes").proto.version)
+                    time.sleep(0.05)  # so that there is time for TorchServe to start beside it
+                return versions
+
+            asking = [pool.submit(ask) for _ in range(2)]
+            try:
+                add_model(store, "2")
+                server.process.send_signal(signal.SIGHUP)
+                until(lambda: client.model("shapes").version == "2", "version 2 is served", START_TIMEOUT_S)
+                shutil.rmtree(store / "shapes-2")
+                server.process.send_signal(signal.SIGHUP)
+                until(
+                    lambda: [m.version for m in client.models()] == ["1"], "version 1 is alone again", START_TIMEOUT_S
+                )
+            finally:
+                over.set()
+            versions = [version for asked in asking for version in asked.result()]
+        assert set(versions) == {"1", "2"}
+        processes = [psutil.Process(server.process.pid), *psutil.Process(server.process.pid).children(recursive=True)]
+        until(lambda: len(psutil.Process(server.process.pid).children(recursive=True)) == 3, "the former ones are gone")
+        with urlopen(f"http://{server.torchserve_metrics_address}/metrics", timeout=10) as page:
+            assert b"ts_inference_requests_total" in page.read()  # of the one that serves now
+        assert server.stop() == 0
+        assert all_gone(processes)

@@ -27,7 +27,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63\x61mserve/worker/v1/worker.proto\x12\x12\x63\x61mserve.worker.v1\x1a\x1d\x63\x61mserve/v1/explanation.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x17google/rpc/status.proto\"\x9c\x01\n\x04Pack\x12*\n\x05items\x18\x01 \x01(\x0b\x32\x19.camserve.worker.v1.ItemsH\x00\x12\x30\n\x08\x64\x65scribe\x18\x02 \x01(\x0b\x32\x1c.camserve.worker.v1.DescribeH\x00\x12.\n\x07watched\x18\x03 \x01(\x0b\x32\x1b.camserve.worker.v1.WatchedH\x00\x42\x06\n\x04work\"0\n\x05Items\x12\'\n\x05items\x18\x01 \x03(\x0b\x32\x18.camserve.worker.v1.Item\"\x9f\x01\n\x04Item\x12.\n\x07\x65xplain\x18\x01 \x01(\x0b\x32\x1b.camserve.v1.ExplainRequestH\x00\x12.\n\x07predict\x18\x02 \x01(\x0b\x32\x1b.camserve.v1.PredictRequestH\x00\x12,\n\ttime_left\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationB\t\n\x07request\"W\n\x07Watched\x12&\n\x04item\x18\x01 \x01(\x0b\x32\x18.camserve.worker.v1.Item\x12\x11\n\tmap_every\x18\x02 \x01(\r\x12\x11\n\tabandoned\x18\x03 \x01(\t\"\n\n\x08\x44\x65scribe\"\xbd\x01\n\nPackResult\x12\x30\n\x05items\x18\x01 \x01(\x0b\x32\x1f.camserve.worker.v1.ItemResultsH\x00\x12#\n\x05model\x18\x02 \x01(\x0b\x32\x12.camserve.v1.ModelH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x12)\n\x08progress\x18\x04 \x01(\x0b\x32\x15.camserve.v1.ProgressH\x00\x42\x08\n\x06result\">\n\x0bItemResults\x12/\n\x07results\x18\x01 \x03(\x0b\x32\x1e.camserve.worker.v1.ItemResult\"\x9d\x01\n\nItemResult\x12/\n\x07\x65xplain\x18\x01 \x01(\x0b\x32\x1c.camserve.v1.ExplainResponseH\x00\x12/\n\x07predict\x18\x02 \x01(\x0b\x32\x1c.camserve.v1.PredictResponseH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06resultb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x63\x61mserve/worker/v1/worker.proto\x12\x12\x63\x61mserve.worker.v1\x1a\x1d\x63\x61mserve/v1/explanation.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x17google/rpc/status.proto\"\x9c\x01\n\x04Pack\x12*\n\x05items\x18\x01 \x01(\x0b\x32\x19.camserve.worker.v1.ItemsH\x00\x12\x30\n\x08\x64\x65scribe\x18\x02 \x01(\x0b\x32\x1c.camserve.worker.v1.DescribeH\x00\x12.\n\x07watched\x18\x03 \x01(\x0b\x32\x1b.camserve.worker.v1.WatchedH\x00\x42\x06\n\x04work\"0\n\x05Items\x12\'\n\x05items\x18\x01 \x03(\x0b\x32\x18.camserve.worker.v1.Item\"\xb4\x01\n\x04Item\x12.\n\x07\x65xplain\x18\x01 \x01(\x0b\x32\x1b.camserve.v1.ExplainRequestH\x00\x12.\n\x07predict\x18\x02 \x01(\x0b\x32\x1b.camserve.v1.PredictRequestH\x00\x12,\n\ttime_left\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0btraceparent\x18\x04 \x01(\tB\t\n\x07request\"W\n\x07Watched\x12&\n\x04item\x18\x01 \x01(\x0b\x32\x18.camserve.worker.v1.Item\x12\x11\n\tmap_every\x18\x02 \x01(\r\x12\x11\n\tabandoned\x18\x03 \x01(\t\"\n\n\x08\x44\x65scribe\"\xbd\x01\n\nPackResult\x12\x30\n\x05items\x18\x01 \x01(\x0b\x32\x1f.camserve.worker.v1.ItemResultsH\x00\x12#\n\x05model\x18\x02 \x01(\x0b\x32\x12.camserve.v1.ModelH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x12)\n\x08progress\x18\x04 \x01(\x0b\x32\x15.camserve.v1.ProgressH\x00\x42\x08\n\x06result\">\n\x0bItemResults\x12/\n\x07results\x18\x01 \x03(\x0b\x32\x1e.camserve.worker.v1.ItemResult\"\x9d\x01\n\nItemResult\x12/\n\x07\x65xplain\x18\x01 \x01(\x0b\x32\x1c.camserve.v1.ExplainResponseH\x00\x12/\n\x07predict\x18\x02 \x01(\x0b\x32\x1c.camserve.v1.PredictResponseH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\x08\n\x06resultb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,15 +39,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ITEMS']._serialized_start=302
   _globals['_ITEMS']._serialized_end=350
   _globals['_ITEM']._serialized_start=353
-  _globals['_ITEM']._serialized_end=512
-  _globals['_WATCHED']._serialized_start=514
-  _globals['_WATCHED']._serialized_end=601
-  _globals['_DESCRIBE']._serialized_start=603
-  _globals['_DESCRIBE']._serialized_end=613
-  _globals['_PACKRESULT']._serialized_start=616
-  _globals['_PACKRESULT']._serialized_end=805
-  _globals['_ITEMRESULTS']._serialized_start=807
-  _globals['_ITEMRESULTS']._serialized_end=869
-  _globals['_ITEMRESULT']._serialized_start=872
-  _globals['_ITEMRESULT']._serialized_end=1029
+  _globals['_ITEM']._serialized_end=533
+  _globals['_WATCHED']._serialized_start=535
+  _globals['_WATCHED']._serialized_end=622
+  _globals['_DESCRIBE']._serialized_start=624
+  _globals['_DESCRIBE']._serialized_end=634
+  _globals['_PACKRESULT']._serialized_start=637
+  _globals['_PACKRESULT']._serialized_end=826
+  _globals['_ITEMRESULTS']._serialized_start=828
+  _globals['_ITEMRESULTS']._serialized_end=890
+  _globals['_ITEMRESULT']._serialized_start=893
+  _globals['_ITEMRESULT']._serialized_end=1050
 # @@protoc_insertion_point(module_scope)

@@ -92,6 +92,9 @@ class Item(_message.Message):
     EXPLAIN_FIELD_NUMBER: _builtins.int
     PREDICT_FIELD_NUMBER: _builtins.int
     TIME_LEFT_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
+    traceparent: _builtins.str
+    """The request's place in its caller's trace, as in the W3C header of that name. Empty: nobody traces it."""
     @_builtins.property
     def explain(self) -> _explanation_pb2.ExplainRequest:
         """An explanation is wanted."""
@@ -112,10 +115,11 @@ class Item(_message.Message):
         explain: _explanation_pb2.ExplainRequest | None = ...,
         predict: _explanation_pb2.PredictRequest | None = ...,
         time_left: _duration_pb2.Duration | None = ...,
+        traceparent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["explain", b"explain", "predict", b"predict", "request", b"request", "time_left", b"time_left"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["explain", b"explain", "predict", b"predict", "request", b"request", "time_left", b"time_left"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["explain", b"explain", "predict", b"predict", "request", b"request", "time_left", b"time_left", "traceparent", b"traceparent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["explain", "predict"]  # noqa: Y015
     _WhichOneofArgType_request: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015

@@ -1,0 +1,1 @@
+"""Who may call: encryption, tokens, and what each caller may use."""

@@ -1,0 +1,1 @@
+"""The subcommands of ``camserve-server``, a file each: ``add`` declares its arguments, ``run`` does it."""

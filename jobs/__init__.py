@@ -1,0 +1,1 @@
+"""Jobs over large sets of images, on one machine or a cluster."""

@@ -1,0 +1,1 @@
+"""What the whole service does when everything goes wrong: ``python -m tests.chaos``, ``make chaos``."""
