@@ -36,6 +36,9 @@ def main() -> None:
         part = importlib.import_module(f"benchmarks.{module}").measure(options.rounds, **arguments)
         print(f"{part}\n", flush=True)
         part.write(options.out)
+        if part.plots:
+            drawing = importlib.import_module("benchmarks.drawing")  # slow to import, and measured beside nothing
+            drawing.draw(part.plots, options.out / f"{part.name}.png")
 
 
 if __name__ == "__main__":

@@ -112,15 +112,11 @@ class Part:
         return "\n\n".join([f"## {self.name}", machine(), *told])
 
     def write(self, folder: Path) -> None:
-        """Writes ``NAME.json``, ``NAME.md`` and, if there is something to draw, ``NAME.png``."""
+        """Writes ``NAME.json`` and ``NAME.md``; the plots are for :mod:`benchmarks.drawing`."""
         folder.mkdir(parents=True, exist_ok=True)
         facts = {"machine": machine(), **asdict(self), "aims": [{**asdict(aim), "met": aim.met} for aim in self.aims]}
         (folder / f"{self.name}.json").write_text(json.dumps(facts, indent=2), encoding="utf-8")
         (folder / f"{self.name}.md").write_text(f"{self}\n", encoding="utf-8")
-        if self.plots:
-            from benchmarks.drawing import draw  # noqa: PLC0415 - slow to import, and only this needs it
-
-            draw(self.plots, folder / f"{self.name}.png")
 
 
 def machine() -> str:

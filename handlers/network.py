@@ -3,11 +3,9 @@
 import importlib
 from collections.abc import Sequence
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
 from handlers.language import Tokenizer
 from handlers.libraries import (
@@ -19,6 +17,7 @@ from handlers.libraries import (
     transformers_labels,
 )
 from handlers.tokens import WordTokenizer
+from handlers.weights import load_state
 from model_store.module import load_module
 from model_store.recipe import Recipe, RecipeError, read_lines
 from model_store.sections import PythonSource
@@ -121,18 +120,3 @@ def _load_weights(network: nn.Module, file: Path) -> None:
         network.load_state_dict(load_state(file))
     except RuntimeError as error:
         raise RecipeError(f"weights.file: {file.name} does not fit the network: {error}") from error
-
-
-def load_state(file: Path) -> dict[str, Tensor]:
-    """The tensors of a file of weights, by name.
-
-    Raises:
-        RecipeError: it holds more than tensors.
-    """
-    if file.suffix == ".safetensors":
-        return load_file(file)
-    try:
-        state: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        raise RecipeError(f"weights.file: {file.name} holds more than tensors; save the state dict alone") from error
-    return state

@@ -15,7 +15,7 @@ from handlers.adapters.vilt import ViltChooser
 from handlers.hub import from_hub
 from handlers.language import Answerer, Captioner, Chooser, Matcher
 from handlers.libraries import import_library, transformers_config, transformers_network
-from handlers.network import load_state
+from handlers.weights import load_state
 from model_store.recipe import Recipe, RecipeError
 
 LanguageModel = Captioner | Matcher | Chooser | Answerer
