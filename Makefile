@@ -75,7 +75,7 @@ site: install-dev ## the documentation as a site, in site/
 
 train-scenes: install ## train the scenes models again, from their seeds
 	$(BIN)/python model_store/scenes-classifier/train.py
-	$(BIN)/python -m model_store.scenes.train_language
+	$(BIN)/python -m model_store.scenes.training.train_language
 	@$(MAKE) dissect
 
 dissect: install ## name what the scenes models' units look for; after any training

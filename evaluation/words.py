@@ -25,7 +25,7 @@ from model_store.scenes.dataset import HELD_OUT_SEEDS
 from model_store.scenes.drawing import draw, masks
 from model_store.scenes.language import describe
 from model_store.scenes.scene import Scene, two_class_scene
-from model_store.scenes.training import SIDE, normalise
+from model_store.scenes.training.fit import SIDE, normalise
 from model_store.scenes.vocabulary import ANSWERS, CAPTION_WORDS, COLOURS, QUESTION_WORDS
 from model_store.words import Words
 from saliency.maps import upsample

@@ -24,7 +24,7 @@ from evaluation.methods import Contender
 from evaluation.pictures.picture import Pictures
 from evaluation.pictures.scenes import pictures
 from evaluation.report.section import Column, Figure, Section, Table
-from model_store.scenes.classifier import build
+from model_store.scenes.networks.classifier import build
 from saliency.faithfulness import mask_of
 from saliency.interpretable import interpretable_loss
 from saliency.picture import forward_from_picture

@@ -1,5 +1,5 @@
 """The scenes captioner, as its recipe names it."""
 
-from model_store.scenes.captioner import build
+from model_store.scenes.networks.captioner import build
 
 __all__ = ["build"]

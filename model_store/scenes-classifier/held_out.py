@@ -12,7 +12,7 @@ from torch.nn.functional import interpolate
 from model_store.scenes.dataset import collect, draw_examples
 from model_store.scenes.drawing import draw, masks
 from model_store.scenes.scene import two_class_scene
-from model_store.scenes.training import SIDE, normalise
+from model_store.scenes.training.fit import SIDE, normalise
 from model_store.scenes.vocabulary import SHAPES
 
 TOLERANCE = 0.03 * SIDE

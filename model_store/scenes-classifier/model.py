@@ -1,5 +1,5 @@
 """The scenes classifier, whose versions are one network with other weights."""
 
-from model_store.scenes.classifier import build
+from model_store.scenes.networks.classifier import build
 
 __all__ = ["build"]

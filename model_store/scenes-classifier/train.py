@@ -26,7 +26,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 from model_store.scenes.dataset import HELD_OUT_SEEDS, Examples  # noqa: E402
-from model_store.scenes.training import draw_training_set, fit, picture_stages  # noqa: E402
+from model_store.scenes.training.fit import draw_training_set, fit, picture_stages  # noqa: E402
 from saliency.interpretable import interpretable_loss  # noqa: E402
 
 MIXTURE = ["one-class", "two-class", "one-class", "two-class", "two-class", "general"]

@@ -6,7 +6,7 @@ from evaluation.words import Aimed, answer_maps, caption_maps, centre, load, row
 from model_store.scenes.drawing import masks
 from model_store.scenes.language import describe
 from model_store.scenes.scene import two_class_scene
-from model_store.scenes.training import SIDE
+from model_store.scenes.training.fit import SIDE
 
 SCENE = two_class_scene(10_009_000)
 

@@ -10,17 +10,19 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from model_store.scenes.answerer import ScenesAnswerer
-from model_store.scenes.captioner import ScenesCaptioner
 from model_store.scenes.dataset import HELD_OUT_SEEDS, collect, draw_examples
-from model_store.scenes.encoder import FEATURES, Encoder
-from model_store.scenes.held_out_answers import answers
-from model_store.scenes.held_out_captions import captions, parse, true_slots
 from model_store.scenes.language import describe, questions
-from model_store.scenes.naming import Naming
+from model_store.scenes.networks.answerer import ScenesAnswerer
+from model_store.scenes.networks.captioner import ScenesCaptioner
+from model_store.scenes.networks.encoder import FEATURES, Encoder
 from model_store.scenes.scene import Scene, SceneObject
-from model_store.scenes.train_language import answer_loss, caption_loss, look, naming_loss
-from model_store.scenes.training import SIDE, normalise, scenes_of
+from model_store.scenes.training.fit import SIDE, normalise, scenes_of
+from model_store.scenes.training.held_out_answers import answers
+from model_store.scenes.training.held_out_captions import captions, parse, true_slots
+from model_store.scenes.training.lessons import answer_loss, caption_loss
+from model_store.scenes.training.naming import Naming
+from model_store.scenes.training.owners import Owners
+from model_store.scenes.training.train_language import look, naming_loss
 from model_store.scenes.vocabulary import CAPTION_WORDS
 from model_store.words import END, PAD, Words
 
@@ -67,7 +69,7 @@ def test_captions_say_what_is_there(captioner: ScenesCaptioner, images: np.ndarr
     assert right / total >= 0.87
 
 
-@pytest.mark.parametrize("kind", ["colour", "shape", "existence"])
+@pytest.mark.parametrize("kind", ["colour", "shape", "existence", "count", "relation"])
 def test_questions_are_answered(answerer: ScenesAnswerer, images: np.ndarray, kind: str) -> None:
     asked = [
         (index, question)
@@ -177,7 +179,7 @@ def test_training_goes_down() -> None:
 
 def test_naming_asks_for_the_words_of_the_object_at_each_place() -> None:
     scene = Scene(0, (item("circle", "red", 0.15, -0.3), item("square", "blue", 0.5, 0.2)))
-    naming = Naming([scene], ["blue", "circle", "left", "red", "square"])
+    naming = Naming([scene], Owners([scene]), ["blue", "circle", "left", "red", "square"])
     found = {}
     for mirrored in (False, True):
         evidence = torch.zeros(1, 14, 14, 5, requires_grad=True)

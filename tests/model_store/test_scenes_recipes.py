@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from model_store.recipe import load_recipe, read_lines
-from model_store.scenes.training import SIDE
+from model_store.scenes.training.fit import SIDE
 from model_store.scenes.vocabulary import ANSWERS, CAPTION_WORDS, QUESTION_WORDS, SHAPES
 
 STORE = Path(__file__).resolve().parents[2] / "model_store"

@@ -24,7 +24,7 @@ from evaluation.audits.walls.pictures import stacked_scenes
 from model_store.scenes.dataset import TRAINING_SEEDS
 from model_store.scenes.drawing import masks
 from model_store.scenes.scene import Scene
-from model_store.scenes.training import SIDE, draw_training_set, fit, picture_stages, scenes_of
+from model_store.scenes.training.fit import SIDE, draw_training_set, fit, picture_stages, scenes_of
 from model_store.scenes.vocabulary import SHAPES
 
 WEIGHTS: Final = Path(__file__).parent / "store" / "masked-vgg" / "weights.safetensors"

@@ -21,7 +21,7 @@ from torchvision.transforms import v2
 
 from evaluation.audits.walls.network import VGG16_ROWS, VGG16_SIDE, MaskedVGG, masked_vgg16, save_weights
 from model_store.recipe import RECIPE_FILE, Recipe
-from model_store.scenes.training import Progress
+from model_store.scenes.training.fit import Progress
 
 MEAN: Final = (0.485, 0.456, 0.406)
 STD: Final = (0.229, 0.224, 0.225)

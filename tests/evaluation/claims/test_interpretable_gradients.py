@@ -10,7 +10,7 @@ from evaluation.claims.interpretable_gradients import interpretable_gradients, t
 from evaluation.claims.trained import MODEL, Schedule
 from evaluation.classifier import load_classifier
 from evaluation.report.markdown import markdown
-from model_store.scenes.classifier import build
+from model_store.scenes.networks.classifier import build
 
 
 def test_the_change_is_taken_seed_by_seed() -> None:

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from model_store.scenes.answerer import ScenesAnswerer
 from model_store.scenes.dataset import KINDS, collect, draw_examples
 from model_store.scenes.language import QUESTION_KINDS, Question, questions
-from model_store.scenes.training import SIDE, normalise, scenes_of
+from model_store.scenes.networks.answerer import ScenesAnswerer
+from model_store.scenes.training.fit import SIDE, normalise, scenes_of
 from model_store.scenes.vocabulary import ANSWERS, QUESTION_WORDS
 from model_store.words import PAD, Words
 

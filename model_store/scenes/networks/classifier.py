@@ -5,7 +5,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from model_store.scenes.trunk import FEATURES, Trunk
+from model_store.scenes.networks.trunk import FEATURES, Trunk
 
 CLASSES = 10
 

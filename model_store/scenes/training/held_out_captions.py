@@ -6,12 +6,13 @@ from itertools import permutations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from model_store.scenes.captioner import ScenesCaptioner
 from model_store.scenes.dataset import KINDS, collect, draw_examples
 from model_store.scenes.language import describe, relation
+from model_store.scenes.networks.captioner import ScenesCaptioner
 from model_store.scenes.scene import Scene, SceneObject
-from model_store.scenes.training import SIDE, normalise, scenes_of
+from model_store.scenes.training.fit import SIDE, normalise, scenes_of
 from model_store.scenes.vocabulary import CAPTION_WORDS
 from model_store.words import Words
 
@@ -85,7 +86,7 @@ def captions(model: ScenesCaptioner, images: np.ndarray) -> list[str]:
 
 
 def measure(model: ScenesCaptioner, seeds: Sequence[int], workers: int) -> str:
-    """A table: share of right words by what they say, for each kind of scene, and captions that are right word by word.
+    """A table: share of right words by what they say, and captions that are right word by word; by kind and together.
 
     Args:
         model: In evaluation mode.
@@ -93,12 +94,20 @@ def measure(model: ScenesCaptioner, seeds: Sequence[int], workers: int) -> str:
         workers: Processes that draw.
     """
     lines = [f"{'scenes':<10} {'size':>8} {'colour':>8} {'shape':>8} {'relation':>8} {'all slots':>10} {'verbatim':>9}"]
+    every: list[NDArray[np.int64]] = []
+    word_by_word: list[bool] = []
     for kind in KINDS:
         scenes = scenes_of([kind], seeds)
         texts = captions(model, collect(draw_examples([kind], seeds, SIDE, workers)).images)
         counts = np.array([list(true_slots(scene, text).values()) for scene, text in zip(scenes, texts, strict=True)])
-        right, total = counts.sum(0).T
-        verbatim = np.mean([describe(scene).text == text for scene, text in zip(scenes, texts, strict=True)])
-        shares = " ".join(f"{share:8.4f}" for share in right / np.maximum(total, 1))
-        lines.append(f"{kind:<10} {shares} {right.sum() / total.sum():10.4f} {verbatim:9.4f}")
-    return "\n".join(lines)
+        verbatim = [describe(scene).text == text for scene, text in zip(scenes, texts, strict=True)]
+        lines.append(_line(kind, counts, verbatim))
+        every.append(counts)
+        word_by_word += verbatim
+    return "\n".join([*lines, _line("together", np.concatenate(every), word_by_word)])
+
+
+def _line(kind: str, counts: NDArray[np.int64], verbatim: Sequence[bool]) -> str:
+    right, total = counts.sum(0).T
+    shares = " ".join(f"{share:8.4f}" for share in right / np.maximum(total, 1))
+    return f"{kind:<10} {shares} {right.sum() / total.sum():10.4f} {np.mean(verbatim):9.4f}"

@@ -6,10 +6,13 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from model_store.scenes import trunk
+from model_store.scenes.networks import trunk
 
 FEATURES = 128
 """Channels of the encoder's output."""
+
+STRIDE = 8
+"""Pixels to a cell of the encoder's output."""
 
 PLACE = 10
 """Numbers that tell a place."""

@@ -11,8 +11,8 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from model_store.scenes.encoder import FEATURES, PLACE, Encoder, places
-from model_store.scenes.glance import glance
+from model_store.scenes.networks.encoder import FEATURES, PLACE, Encoder, places
+from model_store.scenes.networks.glance import glance
 from model_store.scenes.vocabulary import ANSWERS, COLOURS, QUESTION_WORDS, SHAPES
 from model_store.words import PAD, Words
 
@@ -34,9 +34,9 @@ class ScenesAnswerer(nn.Module):
         self.content = nn.Linear(FEATURES, _FUSED, bias=False)
         self.place = nn.Linear(PLACE, _FUSED, bias=False)
         self.queries = nn.Linear(2 * _HIDDEN, _GLANCES * _FUSED)
-        self.asked = nn.Linear(2 * _HIDDEN, (2 + _GLANCES) * _FUSED)
+        self.asked = nn.Linear(2 * _HIDDEN, (3 + _GLANCES) * _FUSED)
         self.joined = nn.Linear(_FUSED, _FUSED)
-        self.hidden = nn.Linear((3 + _GLANCES) * _FUSED, 2 * _FUSED)
+        self.hidden = nn.Linear((4 + _GLANCES) * _FUSED, 2 * _FUSED)
         self.judgement = nn.Linear(2 * _FUSED, len(ANSWERS) - len(NAMES))
         self.names = nn.Linear(_FUSED, len(NAMES), bias=False)
         self.kind = nn.Linear(2 * _HIDDEN, len(ANSWERS))
@@ -60,18 +60,24 @@ class ScenesAnswerer(nn.Module):
 
     def answers(self, features: Tensor, question: Tensor) -> Tensor:
         """Score answers from features `[B, FEATURES, h, w]`, to one question each or to N: `[B * N, T]`."""
+        return self.look_and_answer(features, question)[0]
+
+    def look_and_answer(self, features: Tensor, question: Tensor) -> tuple[Tensor, Tensor]:
+        """What `answers` gives, and the looks of both glances, `[B * N, 2, places]`."""
         read = self._read(question)
         several = len(question) // len(features)
         content = self.content(features.flatten(2).transpose(1, 2)).repeat_interleave(several, 0)
-        memory = content + self.place(places(features))
-        seen = glance(self.queries(read).unflatten(1, (_GLANCES, -1)), memory, torch.cat([content, memory], 2))
-        named, there = seen[:, 0, :_FUSED], seen[..., _FUSED:]
-        asked = self.asked(read).tanh().unflatten(1, (2 + _GLANCES, -1))
+        place = self.place(places(features)).expand_as(content)
+        memory = content + place
+        looks = glance(self.queries(read).unflatten(1, (_GLANCES, -1)), memory)
+        seen, where = looks @ content, looks @ place
+        apart = where[:, 0] - where[:, 1]
+        asked = self.asked(read).tanh().unflatten(1, (3 + _GLANCES, -1))
         joined = self.joined(memory.tanh() * asked[:, :1]).relu()
-        parts = [joined.amax(1), joined.mean(1), asked[:, 1], (there * asked[:, 2:]).flatten(1)]
+        there = ((seen + where) * asked[:, 3:]).flatten(1)
+        parts = [joined.amax(1), joined.mean(1), asked[:, 1], apart * asked[:, 2], there]
         judged = self.judgement(self.hidden(torch.cat(parts, 1)).relu())
-        scores: Tensor = torch.cat([judged, self.names(named)], 1) + self.kind(read)
-        return scores
+        return torch.cat([judged, self.names(seen[:, 0])], 1) + self.kind(read), looks
 
     def _read(self, question: Tensor) -> Tensor:
         """Both layers' state after the last word, `[B, 2 * HIDDEN]`."""

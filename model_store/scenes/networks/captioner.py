@@ -9,8 +9,8 @@ word knows of the looks of its object comes by that last glance; where it is tel
 import torch
 from torch import Tensor, nn
 
-from model_store.scenes.encoder import FEATURES, PLACE, Encoder, places
-from model_store.scenes.glance import glance
+from model_store.scenes.networks.encoder import FEATURES, PLACE, Encoder, places
+from model_store.scenes.networks.glance import glance
 from model_store.scenes.vocabulary import CAPTION_WORDS
 from model_store.words import END, PAD, START, Words
 
@@ -74,21 +74,26 @@ class ScenesCaptioner(nn.Module):
 
     def speak(self, features: Tensor, said: Tensor) -> Tensor:
         """Logits `[B, T + 1, words]` for each word after the T words said, the first included."""
+        return self.look_and_speak(features, said)[0]
+
+    def look_and_speak(self, features: Tensor, said: Tensor) -> tuple[Tensor, Tensor]:
+        """What `speak` gives, and the looks of both glances, `[B, 2, T + 1, places]`."""
         where = self.place(places(features)).expand(len(features), -1, -1)
         content = self.content(features.flatten(2).transpose(1, 2))
         memory = content + where
         read, _ = self.reader(self.embedding(nn.functional.pad(said, (1, 0), value=START)))
-        spoken_of = glance(self.first_query(read), memory, where)
+        back = glance(self.first_query(read), memory)
+        spoken_of = back @ where
         state = None
         steps = []
         for step in torch.cat([read, spoken_of], 2).unbind(1):
             state = self.speaker(step, state)
             steps.append(state[0])
         spoken = torch.cat([torch.stack(steps, 1), spoken_of], 2)
-        seen, there = glance(self.second_query(spoken), memory, torch.cat([content, where], 2)).chunk(2, 2)
+        ahead = glance(self.second_query(spoken), memory)
+        seen, there = (ahead @ torch.cat([content, where], 2)).chunk(2, 2)
         thought = self.thought(torch.cat([spoken, there], 2)).relu()
-        logits: Tensor = self.from_thought(thought) + self.from_glance(seen)
-        return logits
+        return self.from_thought(thought) + self.from_glance(seen), torch.stack([back, ahead], 1)
 
 
 def build() -> nn.Module:

@@ -1,0 +1,1 @@
+"""How the scenes models are trained from seeds, and what they get right on held-out scenes."""
