@@ -28,7 +28,7 @@ class AuthorsSearch:
 
     def run(self, steps: int) -> Tensor:
         """Logits ``[N]`` of the images behind the last masks."""
-        u = torch.full(self.channels.shape[:2], 0.5, requires_grad=True)
+        u = torch.full(self.channels.shape[:2], 0.5, dtype=self.channels.dtype, requires_grad=True)
         adam = torch.optim.Adam([u], lr=RATE)
         before = torch.inf
         for step in range(steps):
@@ -54,5 +54,5 @@ class AuthorsSearch:
     def best_single_channel(self) -> Tensor:
         """The largest logits ``[N]`` behind the mask of any one channel."""
         count = self.channels.shape[1]
-        one_hot = torch.eye(count).unbind(0)
+        one_hot = torch.eye(count, dtype=self.channels.dtype).unbind(0)
         return torch.stack([self.logits(row.expand(len(self._images), count)) for row in one_hot]).amax(0)

@@ -31,13 +31,13 @@ def _table(section: Section, name: str) -> Table:
 def test_opti_cam(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opti_cam, "RIVALS", ("grad-cam", "opti-cam:steps=8", "fake-cam"))
     monkeypatch.setattr(opti_cam, "VARIANTS", ("opti-cam:steps=2", "opti-cam:steps=2,objective=diff"))
-    monkeypatch.setattr(opti_cam, "STEPS", 12)
+    monkeypatch.setattr(opti_cam, "SEARCHED", 2)
     section = opti_cam.opti_cam(sample)
     searches = _means(_table(section, "opti-cam-search"))
     ours, share = searches["this search"]
     assert share == 100.0
     assert ours >= searches["start: all channels alike"][0]
-    assert ours >= searches["the authors'"][0] - 1e-3
+    assert ours >= searches["the authors'"][0] - 1e-5
     assert set(_table(section, "opti-cam").rows) == {"grad-cam", "opti-cam:steps=8", "fake-cam"}
     assert not any(sample.folder.glob("*.part"))
 
