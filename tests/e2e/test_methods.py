@@ -36,6 +36,7 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("model", MODELS)
+@pytest.mark.timeout(900)  # a busy machine may take minutes
 def test_every_method_explains(
     zoo: Server, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str
 ) -> None:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from saliency import Class, normalize, upsample
-from saliency.masking import CHUNK, score_masked
+from saliency.masking import CPU_CHUNK, score_masked
 from saliency.picture import forward_from_picture, picture_of, with_picture
 from saliency.registry import Problem, UnsuitableError
 from saliency.targets import Targets
@@ -22,7 +22,7 @@ def test_each_row_is_its_own_image_under_its_own_mask() -> None:
     x = images(3)
     rows = [[0, 1], [2, 3], [4, 0]]
     net, problem, targets = _problem(x, rows)
-    count = 2 * CHUNK + 5
+    count = 2 * CPU_CHUNK + 5
     masks = torch.rand(count, 4, 4, generator=torch.Generator().manual_seed(0))
     owners = torch.arange(count) % 3
     found = score_masked(problem, targets, masks, owners, prepare=normalize)
@@ -52,10 +52,10 @@ def test_no_forward_is_larger_than_a_chunk_and_none_smaller_but_the_last() -> No
     net, problem, targets = _problem(x, [[0], [0], [0]])
     sizes: list[int] = []
     handle = net.register_forward_hook(lambda _m, given, _o: sizes.append(len(given[0])))
-    count = CHUNK + 7
+    count = CPU_CHUNK + 7
     score_masked(problem, targets, torch.ones(3 * count, 2, 2), torch.arange(3).repeat_interleave(count))
     handle.remove()
-    assert sizes == [CHUNK, CHUNK, CHUNK, 21]
+    assert sizes == [*[CPU_CHUNK] * 5, 5]
 
 
 def test_the_image_is_found_among_named_inputs() -> None:
