@@ -56,7 +56,7 @@ def _searches(sample: Sample) -> Table:
     titles = ("this search", "the authors'", "best single channel", "start: all channels alike")
     return Table(
         name="opti-cam-search",
-        caption=f"The logit behind the mask after {OptiCAM().steps} steps, and how often this search reaches the others',"
+        caption=f"The logit behind the mask after {OptiCAM().steps} steps, and how often this search reaches that,"
         f" for one of {SEARCHED} pictures; in float64, as rounding leads searches apart. {sample.over}",
         columns=[Column("logit", Better.HIGHER, 3), Column("reached or surpassed, %")],
         rows={
