@@ -40,10 +40,28 @@ def prometheus() -> Iterator[Prometheus]:
         targets = {"camserve": server.metrics_address, "torchserve": server.torchserve_metrics_address}
         with run_prometheus(targets, interval="1s") as running, ExplanationClient(server.address) as client:
             for image in pictures()[:2]:
+                another_scrape(running, len(targets))  # before, between and after, so that there is a rate
                 round_of_requests(client, [image])
                 traced(server.address, image)
-                time.sleep(2)  # for a scrape between them, so that there is a rate
+            another_scrape(running, len(targets))
             yield running
+
+
+def another_scrape(prometheus: Prometheus, targets: int) -> None:
+    """Waits until each target has been scraped once more. The first time comes some seconds after the start."""
+
+    def samples() -> dict[str, float]:
+        series = prometheus.query("count_over_time(up[10m])")
+        return {one["metric"]["job"]: float(one["value"][1]) for one in series}
+
+    before, deadline = samples(), time.monotonic() + 60
+    while time.monotonic() < deadline:
+        now = samples()
+        # One that is under way may have read before; the next has not.
+        if len(now) == targets and all(count >= before.get(job, 0) + 2 for job, count in now.items()):
+            return
+        time.sleep(0.2)
+    raise TimeoutError("Prometheus does not scrape")
 
 
 def traced(address: str, image: bytes) -> None:
