@@ -91,8 +91,9 @@ dissect: install ## name what the scenes models' units look for; after any train
 chaos: install-dev ## kill, overload and deceive a server; prints what it held
 	$(BIN)/python -m tests.chaos
 
-audit: install-dev ## compare and audit methods on scenes into one report, out/audit/index.html
+audit: install-dev ## compare and audit methods on scenes into out/audit/index.html; the tables into docs/audit.md
 	$(BIN)/camserve-eval audit
+	cp out/audit/report.md docs/audit.md
 
 claims: install-dev ## measure what papers claim of their methods on scenes, into docs/claims.md
 	$(BIN)/camserve-eval claims

@@ -136,5 +136,5 @@ def _of_batch(
         faithful = faithfulness(
             classifier.probabilities, batch.images, maps, batch.labels, protocol=protocol, mean=mean
         )
-        found |= {f"`{contender.name}`: {title}": 100 * getattr(faithful, field) for field, title in TITLES.items()}
+        found |= {f"{contender.name}: {title}": 100 * getattr(faithful, field) for field, title in TITLES.items()}
     return found
