@@ -10,7 +10,7 @@ import grpc
 import psutil
 from PIL import Image
 
-from benchmarks.timing import Times
+from benchmarks.timing import Times, turns
 from camserve.v1 import explanation_pb2 as pb
 from camserve.v1.explanation_pb2_grpc import ExplanationServiceStub
 from camserve.worker.v1 import worker_pb2 as wire
@@ -70,15 +70,12 @@ class Service:
 
 async def in_turn(calls: dict[str, AsyncCall], rounds: int, warm_up: int = 3) -> dict[str, Times]:
     """As :func:`benchmarks.timing.in_turn`, for calls that are awaited."""
-    names = list(calls)
-    taken: dict[str, list[float]] = {name: [] for name in names}
-    for turn in range(warm_up + rounds):
-        first = turn % len(names)
-        for name in names[first:] + names[:first]:
-            start = time.perf_counter()
-            await calls[name]()
-            if turn >= warm_up:
-                taken[name].append(time.perf_counter() - start)
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+    for turn, name in turns(list(calls), warm_up + rounds):
+        start = time.perf_counter()
+        await calls[name]()
+        if turn >= warm_up:
+            taken[name].append(time.perf_counter() - start)
     return {name: Times(tuple(values)) for name, values in taken.items()}
 
 

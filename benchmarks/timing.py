@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 Call = Callable[[], object]
@@ -51,6 +51,14 @@ class Times:
         return Spread.of([own / its for own, its in zip(self.seconds, other.seconds, strict=True)])
 
 
+def turns(names: Sequence[str], rounds: int) -> Iterator[tuple[int, str]]:
+    """The number of the round, and who is next; each round begins with another one."""
+    for turn in range(rounds):
+        first = turn % len(names)
+        for name in [*names[first:], *names[:first]]:
+            yield turn, name
+
+
 def in_turn(calls: Mapping[str, Call], rounds: int, warm_up: int = 2) -> dict[str, Times]:
     """Times calls round by round; each round begins with another one of them.
 
@@ -59,13 +67,10 @@ def in_turn(calls: Mapping[str, Call], rounds: int, warm_up: int = 2) -> dict[st
         rounds: that count.
         warm_up: rounds before, which do not.
     """
-    names = list(calls)
-    taken: dict[str, list[float]] = {name: [] for name in names}
-    for turn in range(warm_up + rounds):
-        first = turn % len(names)
-        for name in names[first:] + names[:first]:
-            start = time.perf_counter()
-            calls[name]()
-            if turn >= warm_up:
-                taken[name].append(time.perf_counter() - start)
+    taken: dict[str, list[float]] = {name: [] for name in calls}
+    for turn, name in turns(list(calls), warm_up + rounds):
+        start = time.perf_counter()
+        calls[name]()
+        if turn >= warm_up:
+            taken[name].append(time.perf_counter() - start)
     return {name: Times(tuple(values)) for name, values in taken.items()}

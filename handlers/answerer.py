@@ -51,8 +51,9 @@ class Answerer(Speaker[AskedAnswer]):
         asked = _questions(jobs)
         questions = [_row(jobs[job], question) for job, question in asked]
         said = self.say(questions)
+        place_of = {each: place for place, each in enumerate(asked)}
         answers = [
-            [each.answer or checked(said[asked.index((number, each.question))]) for each in job.asked]
+            [each.answer or checked(said[place_of[number, each.question]]) for each in job.asked]
             for number, job in enumerate(jobs)
         ]
         rows = [
@@ -63,7 +64,7 @@ class Answerer(Speaker[AskedAnswer]):
         every = iter(self.explained(how, rows))
         found = [[next(every) for _ in job.asked] for job in jobs]
         known = {
-            asked.index((number, each.question)): explained.scores[0]
+            place_of[number, each.question]: explained.scores[0]
             for number, (job, own) in enumerate(zip(jobs, found, strict=True))
             for each, explained in zip(job.asked, own, strict=True)
             if each.answer is None

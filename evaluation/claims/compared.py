@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from evaluation.choices import Choices
 from evaluation.classifier import Classifier
@@ -13,6 +14,9 @@ from evaluation.methods import Contender
 from evaluation.pictures.scenes import Scenes
 from evaluation.report.section import Table
 from evaluation.table import tables
+
+FAITHFUL: Final = ("drop", "gain", "increase", "insertion", "deletion")
+"""Measures that papers give."""
 
 
 @dataclass(frozen=True)

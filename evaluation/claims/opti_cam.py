@@ -8,7 +8,7 @@ from typing import Final
 import torch
 
 from evaluation.claims.authors_search import AuthorsSearch
-from evaluation.claims.compared import Sample
+from evaluation.claims.compared import FAITHFUL, Sample
 from evaluation.pictures.scenes import pictures
 from evaluation.report.section import Better, Column, Figure, Section, Table
 from saliency import Progress, explain
@@ -31,7 +31,6 @@ VARIANTS: Final = tuple(
     )
 )
 """Of the second table: objectives and normalisations, as in the paper's ablation."""
-FAITHFUL: Final = ("drop", "gain", "increase", "insertion", "deletion")
 
 
 def opti_cam(sample: Sample) -> Section:

@@ -164,7 +164,8 @@ def test_training_goes_down() -> None:
     pictures[mirrored] = pictures[mirrored].flip(3)
     encoder = Encoder()
     names = nn.Conv2d(FEATURES, len(Words(CAPTION_WORDS)), 1)
-    loss_of = naming_loss(encoder, names, scenes)
+    owners = Owners(scenes)
+    loss_of = naming_loss(encoder, names, scenes, owners)
     coarse = nn.functional.avg_pool2d(pictures, 2)
     assert falls(lambda: loss_of(coarse, batch, mirrored), nn.ModuleList([encoder, names]).parameters())
 
@@ -172,7 +173,10 @@ def test_training_goes_down() -> None:
     seen = look(encoder.eval(), images)[mirrored.long(), batch].float()
     with torch.no_grad():
         torch.testing.assert_close(seen, encoder(pictures), rtol=2e-3, atol=2e-3)  # half precision
-    for model, own in ((captioner, caption_loss(captioner, scenes)), (answerer, answer_loss(answerer, scenes))):
+    for model, own in (
+        (captioner, caption_loss(captioner, scenes, owners)),
+        (answerer, answer_loss(answerer, scenes, owners)),
+    ):
         heads = [parameter for name, parameter in model.named_parameters() if not name.startswith("encoder.")]
         assert falls(partial(own, seen, batch, mirrored), heads)
 

@@ -39,12 +39,11 @@ _UNNAMED = -6.0  # what is added to the evidence for a word: most places are not
 _QUESTION_STREAM = 7  # of a scene's seed
 
 
-def caption_loss(captioner: ScenesCaptioner, scenes: Sequence[Scene]) -> BatchLoss:
+def caption_loss(captioner: ScenesCaptioner, scenes: Sequence[Scene], owners: Owners) -> BatchLoss:
     """The loss of saying what the captions of scenes say, of what words are seen where, and of where glances look."""
     described = [describe(scene) for scene in scenes]
     captions = _tokens([caption.text for caption in described], CAPTION_WORDS, (END,))
     wanted = wanted_table([wanted_by_caption(caption, len(caption.text.split()) + 1) for caption in described])
-    owners = Owners(scenes)
     naming = Naming(scenes, owners, Words(CAPTION_WORDS).table)
     swap = _swapped(CAPTION_WORDS)
 
@@ -62,13 +61,12 @@ def caption_loss(captioner: ScenesCaptioner, scenes: Sequence[Scene]) -> BatchLo
     return loss_of
 
 
-def answer_loss(answerer: ScenesAnswerer, scenes: Sequence[Scene]) -> BatchLoss:
+def answer_loss(answerer: ScenesAnswerer, scenes: Sequence[Scene], owners: Owners) -> BatchLoss:
     """The loss of answering questions about scenes, of what names are seen where, and of where glances look."""
     pools = [pool(scene) for scene in scenes]
     questions = _tokens([question.text for row in pools for question in row], QUESTION_WORDS).view(len(pools), POOL, -1)
     answers = torch.tensor([[ANSWERS.index(question.answer) for question in row] for row in pools])
     wanted = torch.tensor([[wanted_by_question(question) for question in row] for row in pools])
-    owners = Owners(scenes)
     naming = Naming(scenes, owners, NAMES)
     swap = _swapped(QUESTION_WORDS)
 

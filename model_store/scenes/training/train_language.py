@@ -7,8 +7,9 @@ as it is, and both models learn to speak of what it sees; each keeps a copy of i
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 # One drawing process per core: threads inside each would only get in each other's way. Read when numpy is loaded.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -70,32 +71,40 @@ def main() -> None:
     torch.manual_seed(args.seed)
     images = draw_training_set(KINDS, args.scenes, args.workers).images
     scenes = scenes_of(KINDS, TRAINING_SEEDS[: args.scenes])
+    owners = Owners(scenes)
     encoder = Encoder()
     if args.encoder_of:
         take(encoder, load_file(args.encoder_of), "encoder.")
     else:
         take(encoder.trunk, load_file(STORE / "scenes-classifier" / "weights.safetensors"))
-        train_encoder(encoder, images, scenes, args.coarse_epochs, args.epochs)
+        train_encoder(encoder, images, scenes, owners, coarse_epochs=args.coarse_epochs, epochs=args.epochs)
     encoder.eval()
     seen = look(encoder, images)
     del images  # gigabytes too
     seeds = HELD_OUT_SEEDS[: args.held_out]
     if "captioner" in args.models:
-        torch.manual_seed(args.seed)
-        captioner = ScenesCaptioner()
-        captioner.encoder.load_state_dict(encoder.state_dict())
-        train_language(captioner, seen, caption_loss(captioner, scenes), args.caption_epochs)
+        captioner = beginner(ScenesCaptioner, encoder, args.seed)
+        train_language(captioner, seen, caption_loss(captioner, scenes, owners), args.caption_epochs)
         save(captioner, args.out / "scenes-captioner" / "weights.safetensors")
         print("\nheld-out scenes: words of captions that are right, by what they say")
         print(held_out_captions.measure(captioner, seeds, args.workers))
     if "answerer" in args.models:
-        torch.manual_seed(args.seed)
-        answerer = ScenesAnswerer()
-        answerer.encoder.load_state_dict(encoder.state_dict())
-        train_language(answerer, seen, answer_loss(answerer, scenes), args.answer_epochs)
+        answerer = beginner(ScenesAnswerer, encoder, args.seed)
+        train_language(answerer, seen, answer_loss(answerer, scenes, owners), args.answer_epochs)
         save(answerer, args.out / "scenes-vqa" / "weights.safetensors")
         print("\nheld-out scenes: questions answered right")
         print(held_out_answers.measure(answerer, seeds, args.workers))
+
+
+Language = TypeVar("Language", ScenesCaptioner, ScenesAnswerer)
+
+
+def beginner(build: Callable[[], Language], encoder: Encoder, seed: int) -> Language:
+    """A model that is yet to learn to speak, of the seed's weights, with a copy of an encoder."""
+    torch.manual_seed(seed)
+    model = build()
+    model.encoder.load_state_dict(encoder.state_dict())
+    return model
 
 
 def take(part: nn.Module, state: dict[str, Tensor], prefix: str = "") -> None:
@@ -113,7 +122,13 @@ def save(model: nn.Module, file: Path) -> None:
 
 
 def train_encoder(
-    encoder: Encoder, images: NDArray[np.uint8], scenes: Sequence[Scene], coarse_epochs: int, epochs: int
+    encoder: Encoder,
+    images: NDArray[np.uint8],
+    scenes: Sequence[Scene],
+    owners: Owners,
+    *,
+    coarse_epochs: int,
+    epochs: int,
 ) -> None:
     """Fit an encoder in place, so that one linear layer can name what it sees at each place."""
     names = nn.Conv2d(FEATURES, len(Words(CAPTION_WORDS)), 1)
@@ -123,17 +138,17 @@ def train_encoder(
         both,
         len(images),
         picture_stages(images, coarse_epochs, epochs),
-        naming_loss(encoder, names, scenes),
+        naming_loss(encoder, names, scenes, owners),
         groups=[(list(encoder.trunk.parameters()), TRUNK_RATE), (others, RATE)],
     )
 
 
-def naming_loss(encoder: Encoder, names: nn.Module, scenes: Sequence[Scene]) -> BatchLoss:
+def naming_loss(encoder: Encoder, names: nn.Module, scenes: Sequence[Scene], owners: Owners) -> BatchLoss:
     """The loss of naming what is at each place, and of features where there is nothing.
 
     Attention reads few places; what the others hold would make no difference to any answer, but maps would show it.
     """
-    naming = Naming(scenes, Owners(scenes), Words(CAPTION_WORDS).table)
+    naming = Naming(scenes, owners, Words(CAPTION_WORDS).table)
 
     def loss_of(images: Tensor, batch: Tensor, mirrored: Tensor) -> Tensor:
         features = encoder(images)
