@@ -25,7 +25,7 @@ _FORWARD, _OURS = "plain forward", "camserve"
 
 def measure(rounds: int, name: str) -> Part:
     """Measures a network."""
-    make_store(STORE, name, threads=torch.get_num_threads())
+    make_store(STORE, name)
     plain = load_network(load_recipe(STORE / name), STORE / name, torch.device("cpu"))
     rows: list[list[Value]] = []
     aims: list[Aim] = []

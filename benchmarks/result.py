@@ -136,7 +136,9 @@ def _shown(value: Value) -> str:
 
 
 def _figure(value: float) -> str:
-    """About three digits that count."""
+    """About three digits that count; all the nines of what is nearly 1."""
+    if 0.99 < abs(value) < 1:
+        return f"{value:.5f}"
     if isinstance(value, int) or abs(value) >= 100:
         return f"{value:.0f}"
     return f"{value:.1f}" if abs(value) >= 20 else f"{value:.2f}"

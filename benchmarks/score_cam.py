@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from benchmarks.memory import peak_bytes
@@ -27,7 +26,7 @@ _CHANNELS = (256, 128, 64, 32)
 def measure(rounds: int, name: str) -> Part:
     """Measures Score-CAM, exact and of fewer channels."""
     image, model = pictures(1), network(name)
-    make_store(STORE, name, threads=torch.get_num_threads())
+    make_store(STORE, name)
     score: Callable[..., Call] = _score_cam(image)
     with tempfile.TemporaryDirectory() as scratch:
         fast = {p: load_optimised(STORE, name, p, scratch=Path(scratch)) for p in PRECISIONS}

@@ -2,102 +2,142 @@
 
 import asyncio
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
 from benchmarks.client import AsyncCall, Service, at_once, in_turn, photo
+from benchmarks.hop import bare_hop
 from benchmarks.in_process import plain_forward
 from benchmarks.networks import pictures
 from benchmarks.optimised import STORE
 from benchmarks.result import Aim, Part, Table, Value
 from benchmarks.store import PRECISIONS, load_optimised, make_store, optimised_name
-from benchmarks.timing import Call, Spread
+from benchmarks.timing import Call, Spread, Times
 from benchmarks.timing import in_turn as in_turn_here
 from camserve.v1 import explanation_pb2 as pb
 from gateway.launcher.server import Server, run_server
 from handlers.network import load_network
+from model_store.cores import cores
 from model_store.recipe import load_recipe
 from saliency import explain
 
+_THROUGH, _PAST, _HOP = "through the gateway", "straight from TorchServe", "a hop to a process that does nothing"
 FORWARD = "plain forward in process"
+_SMALL = "scenes-classifier"
+"""Whose runs are short, so that what the gateway adds to them can be seen."""
+_SMALL_ROUNDS = 20  # to one of a large network's
+_ANSWER_BYTES = 1000  # about, of a response
 _CALLERS = (16, 64)
-_SECONDS = 8.0
+_SECONDS = 10.0
+_WARM_UP = 5.0
 _BATCH = 16
 
 
 def measure(rounds: int, name: str) -> Part:
-    """Measures a recipe as it is and optimised."""
-    make_store(STORE, name, threads=torch.get_num_threads())
-    models = [name, *(optimised_name(name, precision) for precision in PRECISIONS)]
+    """Measures a recipe as it is and optimised, with a worker on all cores and with one on each."""
+    counts = sorted({1, cores()})
+    make_store(STORE, name, counts)
     plain = load_network(load_recipe(STORE / name), STORE / name, torch.device("cpu"))
+    networks = {name: plain}
     with tempfile.TemporaryDirectory() as scratch:
-        fast = {optimised_name(name, p): load_optimised(STORE, name, p, scratch=Path(scratch)) for p in PRECISIONS}
-        with run_server("--model-store", str(STORE), "--models", ",".join(models)) as server:
-            return asyncio.run(_measure(server, rounds, {name: plain, **fast}))
+        for precision in PRECISIONS:
+            network = load_optimised(STORE, name, precision, scratch=Path(scratch))
+            networks |= {optimised_name(name, precision, count): network for count in counts}
+        with run_server("--model-store", str(STORE), "--models", ",".join(networks)) as server:
+            alone, throughput = asyncio.run(_measure(server, rounds, networks))
+    with run_server("--models", _SMALL) as server:
+        short = asyncio.run(_gateway(server, _SMALL_ROUNDS * rounds))
+    return _told(name, alone, throughput, short)
 
 
-async def _measure(server: Server, rounds: int, networks: dict[str, nn.Module]) -> Part:
-    plain = next(iter(networks))
+class Load(NamedTuple):
+    """What a model did for callers at once."""
+
+    model: str
+    callers: int
+    rate: float
+    in_process: float
+    latency: Spread
+
+
+async def _measure(
+    server: Server, rounds: int, networks: dict[str, nn.Module]
+) -> tuple[dict[str, Times], Sequence[Load]]:
+    """Calls one at a time beside the first network's forward, and callers at once."""
     image = photo()
     async with Service(server) as service:
         explains = {model: service.explain(pb.ExplainRequest(model=model, image=image)) for model in networks}
         predicts = {model: service.predict(pb.PredictRequest(model=model, image=image)) for model in networks}
-        past = {m: service.past_the_gateway(pb.ExplainRequest(model=m, image=image)) for m in networks}
         alone = await in_turn(
             {
-                FORWARD: _awaited(plain_forward(networks[plain], pictures(1))),
+                FORWARD: _awaited(plain_forward(next(iter(networks.values())), pictures(1))),
                 **{f"explain, {model}": call for model, call in explains.items()},
-                **{f"past the gateway, {model}": call for model, call in past.items()},
                 **{f"predict, {model}": call for model, call in predicts.items()},
             },
             rounds,
         )
-        throughput = []
+        loads = []
         for model, network in networks.items():
-            here = _rate(network)
+            in_process = _rate(network)
+            await at_once(explains[model], _CALLERS[0], _WARM_UP)
             for callers in _CALLERS:
                 rate, latency = await at_once(explains[model], callers, _SECONDS)
-                throughput.append((model, callers, rate, here, rate / here, latency.milliseconds))
-    return _told(alone, throughput, networks)
+                loads.append(Load(model, callers, rate, in_process, latency.milliseconds))
+    return alone, loads
 
 
-def _told(alone: dict, throughput: list[tuple[str, int, float, float, float, Spread]], networks: dict) -> Part:  # type: ignore[type-arg]
+async def _gateway(server: Server, rounds: int) -> dict[str, Times]:
+    """A short run through the gateway, past it, and the same bytes to a process that does nothing."""
+    request = pb.ExplainRequest(model=_SMALL, image=photo())
+    async with Service(server) as service, bare_hop(request.SerializeToString(), _ANSWER_BYTES) as hop:
+        calls = {_THROUGH: service.explain(request), _PAST: service.past_the_gateway(request), _HOP: hop}
+        return await in_turn(calls, rounds)
+
+
+def _told(name: str, alone: dict[str, Times], loads: Sequence[Load], short: dict[str, Times]) -> Part:
     forward = alone[FORWARD]
     rows: list[list[Value]] = [[who, own.milliseconds, own.over(forward)] for who, own in alone.items()]
-    shares = {
-        model: Spread.of(
-            [
-                1000 * (through - direct)
-                for through, direct in zip(
-                    alone[f"explain, {model}"].seconds, alone[f"past the gateway, {model}"].seconds, strict=True
-                )
-            ]
-        )
-        for model in networks
-    }
-    plain, *optimised = networks
+    seconds = zip(*(short[which].seconds for which in (_THROUGH, _PAST, _HOP)), strict=True)
+    added, own = (Spread.of(each) for each in zip(*((t - p, t - p - h) for t, p, h in seconds), strict=True))
+    gateway: list[list[Value]] = [[f"{_SMALL}, {which}", short[which].milliseconds] for which in (_THROUGH, _PAST)]
+    gateway += [
+        ["difference", _milliseconds(added)],
+        [_HOP, short[_HOP].milliseconds],
+        ["the gateway's own share: the difference without a hop", _milliseconds(own)],
+    ]
+    fast = [optimised_name(name, precision) for precision in PRECISIONS]
     aims = [
-        *(Aim(f"explain, {m}: forwards", alone[f"explain, {m}"].over(forward).median, 1.0) for m in optimised),
-        Aim(f"predict, {plain}: forwards", alone[f"predict, {plain}"].over(forward).median, 1.05),
-        *(Aim(f"predict, {m}: forwards", alone[f"predict, {m}"].over(forward).median, 1.05) for m in optimised),
+        *(Aim(f"explain, {m}: forwards", alone[f"explain, {m}"].over(forward).median, 1.0) for m in fast),
+        *(Aim(f"predict, {m}: forwards", alone[f"predict, {m}"].over(forward).median, 1.05) for m in fast),
         *(
-            Aim(f"{m}, {n} callers: of the rate in process", share, 0.9, most=False)
-            for m, n, _, _, share, _ in throughput
+            Aim(f"{x.model}, {x.callers} callers: of the rate in process", x.rate / x.in_process, 0.9, most=False)
+            for x in loads
+            if x.model != name
         ),
-        *(Aim(f"the gateway's share, {m}: ms", share.median, 1.5) for m, share in shares.items()),
+        Aim("the gateway's own share: ms", 1000 * own.median, 1.5),
     ]
     tables = [
         Table("One 640x480 JPEG at a time, median (quartiles)", ("what", "ms", "in forwards"), rows),
-        Table("The gateway's share", ("model", "ms"), list(shares.items())),
+        Table(
+            "What the gateway adds, median (quartiles)",
+            ("what", "ms"),
+            gateway,
+        ),
         Table(
             f"Explanations for callers at once, {_SECONDS:g} s each",
             ("model", "callers", "a second", f"in process, batch {_BATCH}", "of that", "latency, ms"),
-            throughput,
+            [(x.model, x.callers, x.rate, x.in_process, x.rate / x.in_process, x.latency) for x in loads],
         ),
     ]
     return Part("service", tables, aims)
+
+
+def _milliseconds(seconds: Spread) -> Spread:
+    return Spread(1000 * seconds.low, 1000 * seconds.median, 1000 * seconds.high)
 
 
 def _rate(network: nn.Module) -> float:

@@ -18,7 +18,7 @@ from benchmarks.timing import in_turn as in_turn_here
 from camserve.image import ImageLimits, decode
 from camserve.v1 import explanation_pb2 as pb
 from camserve.worker.v1 import worker_pb2 as wire
-from gateway.launcher.server import run_server
+from gateway.launcher.server import Server, run_server
 from handlers.classifier import Classifier
 from handlers.pack import answer
 from handlers.preprocessing import prepare
@@ -34,11 +34,11 @@ _PRECISION = "float32"
 def measure(rounds: int, name: str) -> Part:
     """Measures an optimised recipe, each stage as what it adds to those before it."""
     model = optimised_name(name, _PRECISION)
-    make_store(STORE, name, threads=torch.get_num_threads())
+    make_store(STORE, name)
     with _unpacked(build_archive(STORE / model, STORE)) as folder:
         within = in_turn_here(_inside(Classifier(folder, torch.device("cpu"))), rounds)
     with run_server("--model-store", str(STORE), "--models", model) as server:
-        through = asyncio.run(_outside(Service(server), model, rounds))
+        through = asyncio.run(_outside(server, model, rounds))
     return Part("stages", [_table(model, {**within, **through})])
 
 
@@ -61,9 +61,9 @@ def _inside(servable: Classifier) -> dict[str, Call]:
     }
 
 
-async def _outside(service: Service, model: str, rounds: int) -> dict[str, Times]:
+async def _outside(server: Server, model: str, rounds: int) -> dict[str, Times]:
     request = pb.ExplainRequest(model=model, image=photo())
-    async with service:
+    async with Service(server) as service:
         return await in_turn(
             {"torchserve": service.past_the_gateway(request), "gateway": service.explain(request)}, rounds
         )

@@ -4,8 +4,6 @@ import asyncio
 import time
 from collections.abc import Iterable
 
-import torch
-
 from benchmarks.client import Service, at_once, photo, workers
 from benchmarks.optimised import STORE
 from benchmarks.result import Curve, Part, Plot, Table, Value
@@ -13,6 +11,8 @@ from benchmarks.store import make_store, optimised_name
 from benchmarks.timing import Times
 from camserve.v1 import explanation_pb2 as pb
 from gateway.launcher.server import Server, run_server
+from model_store.archive import build_archive
+from model_store.cores import cores, share
 
 _CALLERS = (1, 2, 4, 8, 16, 32, 64, 128)
 _SECONDS = 2.0
@@ -21,14 +21,15 @@ _PRECISION = "float32"
 
 def measure(_rounds: int, name: str) -> Part:
     """Measures the service, with all cores for one worker and with a core for each of several."""
-    cores = torch.get_num_threads()
-    model = optimised_name(name, _PRECISION)
+    counts = sorted({1, cores()})
+    make_store(STORE, name, counts)
     rows: list[list[Value]] = []
     started: list[list[Value]] = []
     throughputs, latencies = [], []
-    for count in sorted({1, cores}):
-        make_store(STORE, name, count=count, threads=cores // count)
-        label = f"{count} x {cores // count} threads"
+    for count in counts:
+        model = optimised_name(name, _PRECISION, count)
+        build_archive(STORE / model, STORE)
+        label = f"{count} x {share(count)} threads"
         before = time.perf_counter()
         with run_server("--model-store", str(STORE), "--models", model) as server:
             seconds = time.perf_counter() - before

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -30,7 +31,8 @@ class PackQueue:
     """Requests to one model, in the order of their arrival.
 
     There are as many runs at a time as the model has ready workers. A request that finds one free goes at once, alone;
-    those that wait go together, up to the bounds of a pack, when a run ends; one that is watched goes alone. An entry
+    those that wait go together, up to the bounds of a pack, when a run ends; one that is watched goes alone. Of several
+    workers each takes its share of all that waits or runs, so that none is given all and the others crumbs. An entry
     whose caller went away, or whose deadline passed, never reaches a worker.
 
     What can be tried again is, once: requests that a worker died of go one by one, and one that a second worker dies of
@@ -58,7 +60,7 @@ class PackQueue:
         self._cost = 0
         self._workers = 0
         self._typical_run = 0.0
-        self._runs: set[asyncio.Task[None]] = set()
+        self._runs: dict[asyncio.Task[None], int] = {}  # and how many entries each is of
         self._freed = asyncio.Event()
 
     def set_workers(self, count: int) -> None:
@@ -157,15 +159,16 @@ class PackQueue:
     def _dispatch(self) -> None:
         while len(self._runs) < self._workers and (pack := self._take()):
             run = asyncio.create_task(self._serve(pack))
-            self._runs.add(run)
+            self._runs[run] = len(pack)
             self._metrics.in_flight.inc()
             run.add_done_callback(self._ended)
 
     def _take(self) -> list[Entry]:
         bounds = self._settings
+        share = math.ceil((len(self._waiting) + sum(self._runs.values())) / self._workers)
         pack: list[Entry] = []
         size = cost = 0
-        while self._waiting and len(pack) < bounds.pack_items:
+        while self._waiting and len(pack) < min(share, bounds.pack_items):
             entry = self._waiting[0]
             too_much = size + entry.size > bounds.pack_bytes or cost + entry.cost > bounds.pack_cost
             if pack and (entry.watch or pack[0].watch or too_much):
@@ -181,7 +184,7 @@ class PackQueue:
         return pack
 
     def _ended(self, run: asyncio.Task[None]) -> None:
-        self._runs.discard(run)
+        del self._runs[run]
         self._metrics.in_flight.dec()
         self._dispatch()
 

@@ -5,8 +5,9 @@ processor it runs on, and a worker loads that: it needs no compiler and does not
 checked against the network itself, and the network runs as it is where anything does not fit.
 
 The compiler (PyTorch's AOTInductor) folds batch norms into convolutions, fuses what follows them, lays memory out with
-channels last and packs weights for oneDNN. It packs them only for a batch of a known size. On a CPU a batch is no
-faster than its images in turn, so the trunk is compiled for one image.
+channels last and packs weights for oneDNN. It packs them only for a batch of a known size, and for a number of threads.
+On a CPU a batch is no faster than its images in turn, so the trunk is compiled for one image; a worker runs as many
+threads as its trunk is packed for.
 """
 
 import argparse
@@ -19,7 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from handlers.network import load_network
-from model_store.archive import TRUNK_FILE
+from model_store.archive import TRUNK_FILE, trunk_threads
+from model_store.cores import cores
 from model_store.recipe import Recipe, RecipeError, load_recipe
 from saliency.choice import resolve
 from saliency.layers import Layer
@@ -33,6 +35,7 @@ TOLERANCE = {"float32": 1e-3, "bfloat16": 5e-2}
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _CUT = "camserve_cut"
 _BUILT_FOR = "camserve_built_for"
+_THREADS = "camserve_threads"
 
 
 class _Cast(nn.Module):
@@ -63,6 +66,8 @@ def compile_trunk(folder: Path, file: Path) -> None:
     example = _example(recipe)
     cut = _cut(recipe, network, example)
     dtype = _DTYPES[recipe.optimize.precision]
+    threads = trunk_threads(recipe)
+    torch.set_num_threads(threads)
     trunk = _Cast(Trunk(network.to(dtype), cut), dtype)
     with torch.no_grad():  # else nothing is frozen
         program = torch.export.export(trunk, (example,), strict=False)
@@ -72,7 +77,7 @@ def compile_trunk(folder: Path, file: Path) -> None:
             inductor_configs={
                 "freezing": True,  # weights are constants, to be folded and packed
                 "cpp.dynamic_threads": True,  # else as many threads as there are now, for ever
-                "aot_inductor.metadata": {_CUT: cut.name, _BUILT_FOR: _here()},
+                "aot_inductor.metadata": {_CUT: cut.name, _BUILT_FOR: _here(), _THREADS: str(threads)},
             },
         )
 
@@ -104,6 +109,13 @@ def _load(file: Path, network: nn.Module) -> tuple[Layer, Run]:
     facts = compiled.loader.get_metadata()
     if facts[_BUILT_FOR] != _here():
         raise ValueError(f"it was built for {facts[_BUILT_FOR]}, and this is {_here()}; build the archive here")
+    threads = int(facts[_THREADS])
+    if threads > cores():
+        raise ValueError(
+            f"its weights are packed for {threads} threads, and this machine has {cores()} cores; set worker.threads in"
+            " the recipe, or build the archive here"
+        )
+    torch.set_num_threads(threads)  # with another number weights are packed anew in each run
 
     def run(images: Tensor) -> Tensor:
         given: list[Tensor] = [compiled(image[None]) for image in images]

@@ -1,7 +1,6 @@
 """Answering a pack: each item gets its result or its own error, and no item's fault touches another."""
 
 import logging
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,11 +14,12 @@ from camserve.v1 import explanation_pb2 as pb
 from camserve.worker.v1 import worker_pb2 as wire
 from handlers.progress import Reporter
 from handlers.tracing import Spans
+from model_store.cores import cores
 
 log = logging.getLogger(__name__)
 
 _NO_SPANS = Spans(None)
-_readers = ThreadPoolExecutor(len(os.sched_getaffinity(0)), "read")
+_readers = ThreadPoolExecutor(cores(), "read")
 
 
 class Job(Protocol):

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from camserve.image import ImageLimits, decode, read_header
+from camserve.image import ImageLimits, decode_image, read_header
 from camserve.v1 import explanation_pb2 as pb
 from model_store.sections import Preprocessing
 
@@ -57,12 +57,15 @@ def prepare(image: bytes, recipe: Preprocessing, limits: ImageLimits) -> Picture
     header = read_header(image, limits)
     width, height = header.width, header.height
     region = fitted(width, height, recipe)
-    pixels = decode(image, limits, least=_least(width, height, region, recipe))
-    across, down = pixels.shape[1] / width, pixels.shape[0] / height
+    whole = decode_image(image, limits, least=_least(width, height, region, recipe))
+    across, down = whole.width / width, whole.height / height
     left, top, right, bottom = region
-    resized = _resize(Image.fromarray(pixels), (left * across, top * down, right * across, bottom * down), recipe)
-    scaled = (resized / 255.0 - np.asarray(recipe.mean, np.float32)) / np.asarray(recipe.std, np.float32)
-    return Picture(torch.from_numpy(np.ascontiguousarray(scaled.transpose(2, 0, 1))), region, width, height)
+    resized = _resize(whole, (left * across, top * down, right * across, bottom * down), recipe)
+    planes = resized.transpose(2, 0, 1).astype(np.float32, order="C")
+    planes /= 255.0
+    planes -= np.array(recipe.mean, np.float32)[:, None, None]
+    planes /= np.array(recipe.std, np.float32)[:, None, None]
+    return Picture(torch.from_numpy(planes), region, width, height)
 
 
 def fitted(width: int, height: int, recipe: Preprocessing) -> Region:
@@ -85,14 +88,14 @@ def _least(width: int, height: int, region: Region, recipe: Preprocessing) -> tu
 
 
 def _resize(image: Image.Image, region: Region, recipe: Preprocessing) -> np.ndarray:
-    """float32 ``[H, W, 3]`` in 0..255; what lies outside the image is the mean colour."""
+    """``[H, W, 3]`` in 0..255; what lies outside the image is the mean colour."""
     rows, columns = recipe.size
     if recipe.fit != "pad":
-        return np.asarray(image.resize((columns, rows), Image.Resampling.BILINEAR, box=region), np.float32)
+        return np.asarray(image.resize((columns, rows), Image.Resampling.BILINEAR, box=region))
     left, top, right, _ = region
     scale = columns / (right - left)
     inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     canvas = np.tile(np.asarray(recipe.mean, np.float32) * 255, (rows, columns, 1))
     x, y = round(-left * scale), round(-top * scale)
-    canvas[y : y + inner[1], x : x + inner[0]] = np.asarray(image.resize(inner, Image.Resampling.BILINEAR), np.float32)
+    canvas[y : y + inner[1], x : x + inner[0]] = np.asarray(image.resize(inner, Image.Resampling.BILINEAR))
     return canvas

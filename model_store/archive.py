@@ -10,10 +10,12 @@ import sys
 import tempfile
 import zipfile
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import yaml
 
+from model_store.cores import share
 from model_store.recipe import Recipe, load_recipe
 
 log = logging.getLogger(__name__)
@@ -30,6 +32,11 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold; archives of 
 def archive_name(recipe: Recipe) -> str:
     """File name of the model's archive."""
     return f"{recipe.name}-{recipe.version}.mar"
+
+
+def trunk_threads(recipe: Recipe) -> int:
+    """How many threads a compiled trunk is for: those of the recipe's workers, else the cores shared out among them."""
+    return recipe.worker.threads or share(recipe.worker.count)
 
 
 def build_archive(folder: Path, out_dir: Path) -> Path:
@@ -63,7 +70,7 @@ def build_archive(folder: Path, out_dir: Path) -> Path:
         try:
             with zipfile.ZipFile(part, "w") as package:
                 if TRUNK_FILE in entries:
-                    package.comment = _origin(_digests(entries))
+                    package.comment = _origin(_digests(entries), recipe)
                 for name, content in sorted(entries.items()):
                     _write(package, name, content)
             part.replace(archive)
@@ -137,7 +144,7 @@ def _holds(archive: Path, entries: dict[str, Path | bytes], recipe: Recipe) -> b
     made = _digests(entries)
     if not recipe.optimize:
         return held == made and not comment
-    return TRUNK_FILE in held and held == made | {TRUNK_FILE: held[TRUNK_FILE]} and comment == _origin(held)
+    return TRUNK_FILE in held and held == made | {TRUNK_FILE: held[TRUNK_FILE]} and comment == _origin(held, recipe)
 
 
 def _digests(entries: dict[str, Path | bytes]) -> dict[str, str]:
@@ -169,9 +176,11 @@ def _digests_of(package: zipfile.ZipFile) -> dict[str, str]:
     return digests
 
 
-def _origin(digests: dict[str, str]) -> bytes:
-    """What a compiled trunk is of: its compiler, the processor, and the entries beside it, and itself."""
-    total = hashlib.sha256(f"torch {version('torch')} {_processor()}\n".encode())
+def _origin(digests: dict[str, str], recipe: Recipe) -> bytes:
+    """What a compiled trunk is of: its compiler, the processor, its threads, the entries beside it, and itself."""
+    compiler = find_spec(_COMPILER)
+    source = _digest(Path(compiler.origin)) if compiler and compiler.origin else ""
+    total = hashlib.sha256(f"torch {version('torch')} {source} {_processor()} {trunk_threads(recipe)}\n".encode())
     for name, digest in sorted(digests.items()):
         total.update(f"{name}\0{digest}\n".encode())
     return total.hexdigest().encode()

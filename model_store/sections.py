@@ -242,7 +242,8 @@ class Worker(Section):
 
     Attributes:
         count: how many, each with its own copy of the model.
-        threads: of each process; None: the cores shared out among all workers of the server.
+        threads: of each process; None: the cores shared out among all workers of the server, or of this model if it is
+            optimised, since its weights are packed for a number of threads.
         response_timeout_s: a pack that takes longer is taken for hung, and its worker is restarted; in seconds.
         startup_timeout_s: for loading the model, in seconds.
     """

@@ -15,7 +15,7 @@ from PIL import Image
 from camserve.errors import InvalidArgumentError
 from camserve.image_header import ImageHeader, MalformedError, NotRecognisedError, TruncatedError, parse_header
 
-__all__ = ["ImageHeader", "ImageLimits", "decode", "read_header"]
+__all__ = ["ImageHeader", "ImageLimits", "decode", "decode_image", "read_header"]
 
 _FORMATS = "JPEG, PNG, WebP, GIF or BMP"
 
@@ -94,9 +94,18 @@ def read_header(data: bytes, limits: ImageLimits = _DEFAULT_LIMITS, field: str =
     return header
 
 
-def decode(
+def decode(data: bytes, limits: ImageLimits = _DEFAULT_LIMITS, field: str = "image") -> npt.NDArray[np.uint8]:
+    """Decodes a picture to RGB, as `decode_image`.
+
+    Returns:
+        uint8 ``[height, width, 3]``, of the size that `read_header` gives; owned by the caller and writable.
+    """
+    return np.array(decode_image(data, limits, field))
+
+
+def decode_image(
     data: bytes, limits: ImageLimits = _DEFAULT_LIMITS, field: str = "image", *, least: tuple[int, int] | None = None
-) -> npt.NDArray[np.uint8]:
+) -> Image.Image:
     """Decodes a picture to RGB.
 
     EXIF orientation is applied, the first frame of an animation taken, transparency composited on white, 16-bit gray
@@ -110,8 +119,7 @@ def decode(
             its sides, averaged by its decoder at a fraction of the time; others come whole.
 
     Returns:
-        uint8 ``[height, width, 3]``, of the size that `read_header` gives, or smaller if there is a least size; owned
-        by the caller and writable.
+        An image of mode RGB, of the size that `read_header` gives, or smaller if there is a least size.
 
     Raises:
         InvalidArgumentError: as `read_header`, and with reason IMAGE_TRUNCATED or IMAGE_UNDECODABLE where the pixels
@@ -135,9 +143,7 @@ def decode(
         if "truncated" in str(error).lower():
             raise _error(field, "IMAGE_TRUNCATED", "is cut off: send the whole file") from error
         raise _error(field, "IMAGE_UNDECODABLE", "is damaged and cannot be decoded: save it anew") from error
-    if header.orientation in _TRANSPOSITIONS:
-        rgb = rgb.transpose(_TRANSPOSITIONS[header.orientation])
-    return np.array(rgb)
+    return rgb.transpose(_TRANSPOSITIONS[header.orientation]) if header.orientation in _TRANSPOSITIONS else rgb
 
 
 class _TooSlowError(Exception):
@@ -180,7 +186,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         image = _gray_from_16_bit(image)
     if not image.has_transparency_data:
-        return image.convert("RGB")
+        return image if image.mode == "RGB" else image.convert("RGB")
     rgba = image.convert("RGBA")
     white = Image.new("RGBA", rgba.size, "white")
     return Image.alpha_composite(white, rgba).convert("RGB")

@@ -125,6 +125,16 @@ async def test_there_are_as_many_runs_as_workers(torchserve: FakeTorchServe, que
     assert sorted(names(torchserve)) == [["a"], ["b"], ["c"]]
 
 
+async def test_each_of_several_workers_takes_its_share(torchserve: FakeTorchServe, queue: Queue) -> None:
+    queue.queue.set_workers(2)
+    torchserve.open.clear()
+    waits = [queue.submit(name) for name in "abcdef"]
+    await queue.depth(4)
+    torchserve.open.set()
+    await asyncio.gather(*waits)
+    assert [len(pack) for pack in names(torchserve)] == [1, 1, 3, 1]  # of six each one's share is three
+
+
 async def test_requests_wait_for_a_worker_to_come_back(torchserve: FakeTorchServe, queue: Queue) -> None:
     queue.queue.set_workers(0)
     call = queue.submit("a")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from camserve.image import ImageLimits, decode
+from camserve.image import ImageLimits, decode_image
 from handlers.preprocessing import fitted, prepare
 from model_store.sections import Preprocessing
 
@@ -94,12 +94,12 @@ def test_a_large_jpeg_is_reduced_on_the_way_and_looks_the_same(
     image.save(file, "JPEG", quality=95, exif=exif)
     sizes = []
 
-    def seen(*args: object, **kwargs: object) -> np.ndarray:
-        pixels: np.ndarray = decode(*args, **kwargs)  # type: ignore[arg-type]
-        sizes.append(pixels.shape[:2])
-        return pixels
+    def seen(*args: object, **kwargs: object) -> Image.Image:
+        whole = decode_image(*args, **kwargs)  # type: ignore[arg-type]
+        sizes.append((whole.height, whole.width))
+        return whole
 
-    monkeypatch.setattr("handlers.preprocessing.decode", seen)
+    monkeypatch.setattr("handlers.preprocessing.decode_image", seen)
     recipe = _recipe("crop")
     found = prepare(file.getvalue(), recipe, ImageLimits())
     monkeypatch.setattr("handlers.preprocessing._REDUCING_GAP", 1000.0)
