@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -135,16 +136,18 @@ def _is_block_or_norm(module: nn.Module) -> bool:
 
 
 def _reaches_scores(model: nn.Module, inputs: Inputs, layer: Layer) -> bool:
-    def poison(output: Any) -> Any:
-        tensor, put = first_tensor(output)
-        if tensor is None:
-            return output
-        own = tensor.clone()
-        layer.spatial(own).fill_(float("nan"))
-        return put(own)
-
-    with torch.no_grad(), watch({layer.module: poison}):
+    with torch.no_grad(), watch({layer.module: partial(poisoned, layer)}):
         return bool(scores_of(call(model, blank(inputs, 1))).isnan().any())
+
+
+def poisoned(layer: Layer, output: Any) -> Any:
+    """A layer's output with NaN in its cells, whose way can be followed."""
+    tensor, put = first_tensor(output)
+    if tensor is None:
+        return output
+    own = tensor.clone()
+    layer.spatial(own).fill_(float("nan"))
+    return put(own)
 
 
 _chosen: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()

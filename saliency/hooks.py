@@ -6,13 +6,14 @@ any call needs it; the hook looks up what the *current thread* wants and does no
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from torch import nn
+from torch.nn import functional as F
 
 Watcher = Callable[[Any], Any]
 """Takes a module's output; returns what shall stand in its place, or None to leave it."""
@@ -46,6 +47,20 @@ def replace(stand_ins: Mapping[nn.Module, StandIn]) -> Iterator[None]:
             _wanted.stand_ins = outer
 
 
+@contextmanager
+def narrow(modules: Collection[nn.Module], count: int) -> Iterator[None]:
+    """Runs each module on the first tokens of its first argument alone, in this thread, until the block ends.
+
+    It gives zeros for the others. A module that takes no tokens ``[B, T, C]``, or no more than those, raises.
+    """
+    with _narrows.held(modules):
+        outer, _wanted.counts = _wanted.counts, dict.fromkeys(modules, count)
+        try:
+            yield
+        finally:
+            _wanted.counts = outer
+
+
 def watched() -> Iterable[nn.Module]:
     """The modules that the current thread watches."""
     return _wanted.watchers
@@ -62,6 +77,8 @@ class _Wanted(threading.local):
     def __init__(self) -> None:
         self.watchers: dict[nn.Module, Watcher] = {}
         self.stand_ins: dict[nn.Module, StandIn] = {}
+        self.counts: dict[nn.Module, int] = {}
+        self.lengths: dict[nn.Module, int] = {}
 
 
 class _Counted:
@@ -121,6 +138,37 @@ def _switch(module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs
     return forward(*args, **kwargs) if output is None else output
 
 
+def _install_narrow(module: nn.Module) -> Callable[[], None]:
+    before = module.register_forward_pre_hook(_cut_off, with_kwargs=True)
+    after = module.register_forward_hook(_fill_up, with_kwargs=True, prepend=True)
+
+    def remove() -> None:
+        before.remove()
+        after.remove()
+
+    return remove
+
+
+def _cut_off(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    count = _wanted.counts.get(module)
+    if count is None:
+        return None
+    tokens = args[0]
+    if tokens.dim() != 3 or tokens.shape[1] <= count:
+        raise TypeError(f"only tokens [B, T, C] can be narrowed to {count}, not {list(tokens.shape)}")
+    _wanted.lengths[module] = tokens.shape[1]
+    return (tokens[:, :count], *args[1:]), kwargs
+
+
+def _fill_up(module: nn.Module, _args: Any, _kwargs: Any, output: Any) -> Any:
+    if module not in _wanted.counts:
+        return None
+    if isinstance(output, tuple):
+        return _fill_up(module, (), {}, output[0]), *output[1:]
+    return F.pad(output, (0, 0, 0, _wanted.lengths[module] - output.shape[1]))
+
+
 _wanted = _Wanted()
 _taps = _Counted(_install_tap)
 _switches = _Counted(_install_switch)
+_narrows = _Counted(_install_narrow)
