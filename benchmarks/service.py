@@ -110,13 +110,14 @@ def _told(name: str, alone: dict[str, Times], loads: Sequence[Load], short: dict
         ["the gateway's own share: the difference without a hop", _milliseconds(own)],
     ]
     fast = [optimised_name(name, precision) for precision in PRECISIONS]
+    busy = [optimised_name(name, precision, cores()) for precision in PRECISIONS]  # what to take for many callers
     aims = [
         *(Aim(f"explain, {m}: forwards", alone[f"explain, {m}"].over(forward).median, 1.0) for m in fast),
         *(Aim(f"predict, {m}: forwards", alone[f"predict, {m}"].over(forward).median, 1.05) for m in fast),
         *(
             Aim(f"{x.model}, {x.callers} callers: of the rate in process", x.rate / x.in_process, 0.9, most=False)
             for x in loads
-            if x.model != name
+            if x.model in busy
         ),
         Aim("the gateway's own share: ms", 1000 * own.median, 1.5),
     ]

@@ -118,7 +118,7 @@ def _load(file: Path, network: nn.Module) -> tuple[Layer, Run]:
     torch.set_num_threads(threads)  # with another number weights are packed anew in each run
 
     def run(images: Tensor) -> Tensor:
-        given: list[Tensor] = [compiled(image[None]) for image in images]
+        given: list[Tensor] = [compiled(image[None].contiguous()) for image in images]  # the layout it was made for
         return given[0] if len(given) == 1 else torch.cat(given)
 
     return Layer(facts[_CUT], network.get_submodule(facts[_CUT])), run
