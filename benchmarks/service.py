@@ -55,13 +55,18 @@ def measure(rounds: int, name: str) -> Part:
 
 
 class Load(NamedTuple):
-    """What a model did for callers at once."""
+    """What a model did for callers at once; rates are of explanations a second."""
 
     model: str
     callers: int
     rate: float
     in_process: float
     latency: Spread
+
+    @property
+    def share(self) -> float:
+        """Of the rate in process."""
+        return self.rate / self.in_process
 
 
 async def _measure(
@@ -101,13 +106,13 @@ async def _gateway(server: Server, rounds: int) -> dict[str, Times]:
 def _told(name: str, alone: dict[str, Times], loads: Sequence[Load], short: dict[str, Times]) -> Part:
     forward = alone[FORWARD]
     rows: list[list[Value]] = [[who, own.milliseconds, own.over(forward)] for who, own in alone.items()]
-    seconds = zip(*(short[which].seconds for which in (_THROUGH, _PAST, _HOP)), strict=True)
-    added, own = (Spread.of(each) for each in zip(*((t - p, t - p - h) for t, p, h in seconds), strict=True))
+    added = short[_THROUGH].less(short[_PAST])
+    own_share = added.less(short[_HOP])
     gateway: list[list[Value]] = [[f"{_SMALL}, {which}", short[which].milliseconds] for which in (_THROUGH, _PAST)]
     gateway += [
-        ["difference", _milliseconds(added)],
+        ["difference", added.milliseconds],
         [_HOP, short[_HOP].milliseconds],
-        ["the gateway's own share: the difference without a hop", _milliseconds(own)],
+        ["the gateway's own share: the difference without a hop", own_share.milliseconds],
     ]
     fast = [optimised_name(name, precision) for precision in PRECISIONS]
     busy = [optimised_name(name, precision, cores()) for precision in PRECISIONS]  # what to take for many callers
@@ -115,30 +120,22 @@ def _told(name: str, alone: dict[str, Times], loads: Sequence[Load], short: dict
         *(Aim(f"explain, {m}: forwards", alone[f"explain, {m}"].over(forward).median, 1.0) for m in fast),
         *(Aim(f"predict, {m}: forwards", alone[f"predict, {m}"].over(forward).median, 1.05) for m in fast),
         *(
-            Aim(f"{x.model}, {x.callers} callers: of the rate in process", x.rate / x.in_process, 0.9, most=False)
+            Aim(f"{x.model}, {x.callers} callers: of the rate in process", x.share, 0.9, most=False)
             for x in loads
             if x.model in busy
         ),
-        Aim("the gateway's own share: ms", 1000 * own.median, 1.5),
+        Aim("the gateway's own share: ms", own_share.milliseconds.median, 1.5),
     ]
     tables = [
         Table("One 640x480 JPEG at a time, median (quartiles)", ("what", "ms", "in forwards"), rows),
-        Table(
-            "What the gateway adds, median (quartiles)",
-            ("what", "ms"),
-            gateway,
-        ),
+        Table("What the gateway adds, median (quartiles)", ("what", "ms"), gateway),
         Table(
             f"Explanations for callers at once, {_SECONDS:g} s each",
             ("model", "callers", "a second", f"in process, batch {_BATCH}", "of that", "latency, ms"),
-            [(x.model, x.callers, x.rate, x.in_process, x.rate / x.in_process, x.latency) for x in loads],
+            [(x.model, x.callers, x.rate, x.in_process, x.share, x.latency) for x in loads],
         ),
     ]
     return Part("service", tables, aims)
-
-
-def _milliseconds(seconds: Spread) -> Spread:
-    return Spread(1000 * seconds.low, 1000 * seconds.median, 1000 * seconds.high)
 
 
 def _rate(network: nn.Module) -> float:

@@ -50,6 +50,11 @@ class Times:
         """How many times as long as another call, which ran in the same rounds: the ratio within each round."""
         return Spread.of([own / its for own, its in zip(self.seconds, other.seconds, strict=True)])
 
+    def less(self, *others: "Times") -> "Times":
+        """How much longer than others together, which ran in the same rounds: the difference within each round."""
+        rounds = zip(self.seconds, *(other.seconds for other in others), strict=True)
+        return Times(tuple(own - sum(rest) for own, *rest in rounds))
+
 
 def turns(names: Sequence[str], rounds: int) -> Iterator[tuple[int, str]]:
     """The number of the round, and who is next; each round begins with another one."""

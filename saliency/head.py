@@ -113,11 +113,7 @@ class Head:
                 outputs = scores_of(self.resume(self.activation[images], images))
         except Exception:  # whatever a model does when its parts give what they never gave
             return False
-        tolerance = torch.finfo(expected.dtype).eps ** 0.5
-        scale = expected.nan_to_num(0, 0, 0).abs().max().item()
-        return outputs.shape == expected.shape and torch.allclose(
-            outputs, expected, rtol=tolerance, atol=tolerance * scale, equal_nan=True
-        )
+        return same_values(outputs, expected, equal_nan=True)
 
     def _run_whole(self, activation: Tensor, images: Tensor) -> Tensor:
         calls = iter([None] * (len(self._whole) - 1) + [self._output(activation, images)])
@@ -131,6 +127,15 @@ class Head:
             return activation
         _, put = first_tensor(_Kept(self._whole[-1], _Values).rows(images))
         return put(activation)
+
+
+def same_values(found: Tensor, expected: Tensor, *, equal_nan: bool = False) -> bool:
+    """Whether tensors are the same but for rounding, by the scale of what is expected."""
+    tolerance = torch.finfo(expected.dtype).eps ** 0.5
+    scale = expected.nan_to_num(0, 0, 0).abs().max().item()
+    return found.shape == expected.shape and torch.allclose(
+        found, expected, rtol=tolerance, atol=tolerance * scale, equal_nan=equal_nan
+    )
 
 
 class _Values:

@@ -8,6 +8,7 @@ any call needs it; the hook looks up what the *current thread* wants and does no
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -54,11 +55,11 @@ def narrow(modules: Collection[nn.Module], count: int) -> Iterator[None]:
     It gives zeros for the others. A module that takes no tokens ``[B, T, C]``, or no more than those, raises.
     """
     with _narrows.held(modules):
-        outer, _wanted.counts = _wanted.counts, dict.fromkeys(modules, count)
+        outer, _wanted.cuts = _wanted.cuts, {module: _Cut(count) for module in modules}
         try:
             yield
         finally:
-            _wanted.counts = outer
+            _wanted.cuts = outer
 
 
 def watched() -> Iterable[nn.Module]:
@@ -71,14 +72,21 @@ def replaced() -> Iterable[nn.Module]:
     return _wanted.stand_ins
 
 
+@dataclass
+class _Cut:
+    """How many tokens a module is given, and how many there were."""
+
+    count: int
+    length: int = 0
+
+
 class _Wanted(threading.local):
     """What the current thread wants of which module."""
 
     def __init__(self) -> None:
         self.watchers: dict[nn.Module, Watcher] = {}
         self.stand_ins: dict[nn.Module, StandIn] = {}
-        self.counts: dict[nn.Module, int] = {}
-        self.lengths: dict[nn.Module, int] = {}
+        self.cuts: dict[nn.Module, _Cut] = {}
 
 
 class _Counted:
@@ -150,22 +158,23 @@ def _install_narrow(module: nn.Module) -> Callable[[], None]:
 
 
 def _cut_off(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    count = _wanted.counts.get(module)
-    if count is None:
+    cut = _wanted.cuts.get(module)
+    if cut is None:
         return None
     tokens = args[0]
-    if tokens.dim() != 3 or tokens.shape[1] <= count:
-        raise TypeError(f"only tokens [B, T, C] can be narrowed to {count}, not {list(tokens.shape)}")
-    _wanted.lengths[module] = tokens.shape[1]
-    return (tokens[:, :count], *args[1:]), kwargs
+    if tokens.dim() != 3 or tokens.shape[1] <= cut.count:
+        raise TypeError(f"only tokens [B, T, C] can be narrowed to {cut.count}, not {list(tokens.shape)}")
+    cut.length = tokens.shape[1]
+    return (tokens[:, : cut.count], *args[1:]), kwargs
 
 
 def _fill_up(module: nn.Module, _args: Any, _kwargs: Any, output: Any) -> Any:
-    if module not in _wanted.counts:
+    cut = _wanted.cuts.get(module)
+    if cut is None:
         return None
     if isinstance(output, tuple):
         return _fill_up(module, (), {}, output[0]), *output[1:]
-    return F.pad(output, (0, 0, 0, _wanted.lengths[module] - output.shape[1]))
+    return F.pad(output, (0, 0, 0, cut.length - output.shape[1]))
 
 
 _wanted = _Wanted()

@@ -17,7 +17,7 @@ sequence of patches, and look at these later on; but it starts apart. So once a 
 does not reach, no later one of that length is one of patches.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
@@ -89,14 +89,23 @@ def recall(model: nn.Module) -> Survey | None:
 
 def blank(inputs: Inputs, count: int) -> Inputs:
     """A few blank images like the inputs; what is not an image or the like stays as the first sample has it."""
+    return _drawn(inputs, count, torch.zeros_like)
+
+
+def noise(inputs: Inputs, count: int) -> Inputs:
+    """Likewise images of noise, of which all of a network has something to do; always the same."""
+    generator = torch.Generator().manual_seed(0)
+    return _drawn(inputs, count, lambda first: torch.randn(first.shape, generator=generator).to(first))
+
+
+def _drawn(inputs: Inputs, count: int, draw: Callable[[Tensor], Tensor]) -> Inputs:
+    def drawn(values: Tensor) -> Tensor:
+        first = torch.cat([values[:1]] * count)
+        return draw(first) if first.is_floating_point() else first
+
     if isinstance(inputs, Mapping):
-        return {name: _blank(value, count) for name, value in inputs.items()}
-    return _blank(inputs, count)
-
-
-def _blank(values: Tensor, count: int) -> Tensor:
-    first = torch.cat([values[:1]] * count)
-    return torch.zeros_like(first) if first.is_floating_point() else first
+        return {name: drawn(value) for name, value in inputs.items()}
+    return drawn(inputs)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ gives the same to the class token when it runs on that alone; attention does if 
 Forward, backward and graph shrink to a token's.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from weakref import WeakKeyDictionary, ref
 
@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from saliency import capture
 from saliency.capture import Inputs, Pass, scores_of
 from saliency.choice import poisoned
-from saliency.head import Head
+from saliency.head import Head, same_values
 from saliency.hooks import narrow, watch
 from saliency.layers import Layer
-from saliency.survey import survey
+from saliency.survey import noise, survey
 
 Found = tuple[Tensor, Tensor]
 
@@ -48,7 +48,7 @@ def token_by_token(model: nn.Module, inputs: Inputs, layer: Layer) -> tuple[nn.M
         inputs: images that it takes; only their size matters.
         layer: gives tokens, some of them a prefix.
     """
-    sample = _noise(inputs)
+    sample = noise(inputs, 1)
     head = Head(model, sample, layer)
     if not head.alone:
         return ()
@@ -77,7 +77,7 @@ def token_by_token(model: nn.Module, inputs: Inputs, layer: Layer) -> tuple[nn.M
         if not read and _same(run_head, expected, [candidate.module], layer.prefix):
             found.append(candidate.module)
     # What ran before the layer too must not be narrowed there.
-    return tuple(found) if _same(run_all, run_all(), found, layer.prefix) else ()
+    return tuple(found) if found and _same(run_all, run_all(), found, layer.prefix) else ()
 
 
 def _remembered(model: nn.Module, inputs: Inputs, layer: Layer) -> tuple[nn.Module, ...]:
@@ -101,23 +101,7 @@ def _same(run: Callable[[], Found], expected: Found, modules: Sequence[nn.Module
             found = run()
     except Exception:  # whatever a module does that needs all tokens, or is given something else
         return False
-    return all(
-        torch.allclose(
-            one, other, rtol=(rtol := torch.finfo(other.dtype).eps ** 0.5), atol=rtol * other.abs().max().item()
-        )
-        for one, other in zip(found, expected, strict=True)
-    )
-
-
-def _noise(inputs: Inputs) -> Inputs:
-    """A sample, of whose image all of a network has something to do."""
-    generator = torch.Generator().manual_seed(0)
-
-    def drawn(values: Tensor) -> Tensor:
-        first = values[:1]
-        return torch.randn(first.shape, generator=generator).to(first) if first.is_floating_point() else first
-
-    return {n: drawn(v) for n, v in inputs.items()} if isinstance(inputs, Mapping) else drawn(inputs)
+    return all(same_values(one, other) for one, other in zip(found, expected, strict=True))
 
 
 _known: WeakKeyDictionary[nn.Module, dict[str, tuple["ref[nn.Module]", ...]]] = WeakKeyDictionary()

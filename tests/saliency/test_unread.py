@@ -1,6 +1,8 @@
 """What runs on the prefix alone: maps stay as they were, and nothing is spared where it matters."""
 
+import gc
 import threading
+import weakref
 
 import pytest
 import torch
@@ -82,6 +84,15 @@ def test_what_ran_before_the_layer_too_is_left_whole() -> None:
     torch.testing.assert_close(lean.outputs, plain.outputs)
     for own, its in zip(lean.gradients(lambda out: out[:, :2]), plain.gradients(lambda out: out[:, :2]), strict=True):
         torch.testing.assert_close(own, its)
+
+
+def test_a_model_that_was_explained_is_free_to_go() -> None:
+    net, x = make("torchvision vit")
+    explain(net, x, [0, 1])
+    parts = [weakref.ref(module) for module in net.modules()]
+    del net
+    gc.collect()
+    assert [part() for part in parts if part() is not None] == []
 
 
 def test_other_threads_run_the_whole() -> None:
