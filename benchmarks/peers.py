@@ -1,9 +1,10 @@
-"""The peers, each called as its own documentation calls it, on a network as it comes."""
+"""The peers, as their own documentation calls them, each on a copy of its own: hooks that it leaves burden no other."""
 
 import contextlib
 import io
 import warnings
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 
 import numpy as np
 import pytorch_grad_cam
@@ -31,6 +32,7 @@ def grad_cam_peers(model: nn.Module, images: Tensor, targets: Sequence[int]) -> 
 
 def pytorch_grad_cam_call(method: str, model: nn.Module, images: Tensor, targets: Sequence[int]) -> Call:
     """A class of pytorch-grad-cam, made once and then called, without the progress bars that some draw."""
+    model = deepcopy(model)
     wanted = [ClassifierOutputTarget(target) for target in targets]
     layers = [] if method == "FullGrad" else [explained_layer(model)]
     with contextlib.redirect_stdout(io.StringIO()):  # FullGrad prints a warning
@@ -45,6 +47,7 @@ def pytorch_grad_cam_call(method: str, model: nn.Module, images: Tensor, targets
 
 
 def _torch_cam(model: nn.Module, images: Tensor, targets: Sequence[int]) -> Call:
+    model = deepcopy(model)
     cam = torchcam.methods.GradCAM(model, explained_layer(model))
 
     def call() -> list[Tensor]:
@@ -55,6 +58,7 @@ def _torch_cam(model: nn.Module, images: Tensor, targets: Sequence[int]) -> Call
 
 
 def _captum(model: nn.Module, images: Tensor, targets: Sequence[int]) -> Call:
+    model = deepcopy(model)
     cam = LayerGradCam(model, explained_layer(model))
 
     def call() -> Tensor:

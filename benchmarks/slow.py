@@ -12,7 +12,7 @@ from saliency import explain
 OURS = "camserve"
 AUTHORS = "the authors' procedure"
 _TARGET = 3
-_STEPS = 10
+_STEPS = 30
 _ROUNDS = 3
 
 

@@ -13,6 +13,7 @@ from handlers.network import labels_of, load_network
 from model_store.recipe import RecipeError, load_recipe
 from saliency import explain
 from saliency.capture import scores_of
+from saliency.lean import often
 from saliency.masking import CHUNK
 
 
@@ -55,8 +56,10 @@ class Classifier:
 
     def probabilities(self, images: Tensor) -> Tensor:
         """Softmax output ``[R, classes]`` of images ``[R, 3, H, W]`` in [0, 1], in chunks."""
+        network = often(self.network, images[:1])
         with torch.inference_mode():
-            return torch.cat([self.logits(chunk) for chunk in torch.split(images, CHUNK)]).softmax(1)
+            chunks = [scores_of(network(self.normalised(chunk))) for chunk in torch.split(images, CHUNK)]
+            return torch.cat(chunks).softmax(1)
 
     def maps(self, images: Tensor, classes: Tensor, method: str, options: Mapping[str, Any]) -> Tensor:
         """Raw maps ``[N, h, w]`` of images ``[N, 3, H, W]`` in [0, 1] for a class each.

@@ -16,6 +16,7 @@ from camserve.v1 import explanation_pb2 as pb
 from saliency import UnsuitableError
 from saliency.capture import Inputs, call, scores_of
 from saliency.faithfulness import blurred, mask_of, measure, seen, unseen_share
+from saliency.lean import often
 from saliency.picture import picture_of, with_picture
 from saliency.targets import Target, classes_of
 
@@ -76,16 +77,17 @@ def measured(
     Raises:
         TimeoutError: they would not, judged by the forwards so far, of which the first are as few as there are maps.
     """
-    start, done = monotonic(), 0
-    if start >= until:
+    if monotonic() >= until:
         raise TimeoutError
     name, picture = picture_of(inputs)
     maps = maps.to(picture.device)
+    model = often(network, inputs)
+    start, done = monotonic(), 0
 
     def score(disturbed: Tensor, rows: Tensor) -> Tensor:
         nonlocal done
         with torch.inference_mode():
-            outputs = scores_of(call(network, with_picture(inputs, name, disturbed, torch.zeros_like(rows))))
+            outputs = scores_of(call(model, with_picture(inputs, name, disturbed, torch.zeros_like(rows))))
         found = probabilities(outputs, [targets[row] for row in rows.tolist()]).cpu()  # which waits for the device
         done += len(rows)
         if start + (monotonic() - start) / done * len(targets) * _FORWARDS > until:

@@ -14,6 +14,7 @@ from camserve.v1 import explanation_pb2 as pb
 from handlers.faithfulness import Probabilities, measured
 from handlers.progress import Stand
 from saliency.capture import Inputs, call, scores_of
+from saliency.lean import once
 from saliency.targets import Target
 
 MAPS = 128
@@ -144,7 +145,8 @@ class Runner:
         found: list[Tensor] = []
         with torch.inference_mode():
             for part in _parts(rows, 1):
-                found += scores_of(call(self.network, self.inputs(part))).float().cpu()
+                inputs = self.inputs(part)
+                found += scores_of(call(once(self.network, inputs), inputs)).float().cpu()
         return found
 
     def explain(self, how: Explaining, rows: Sequence[Row]) -> list[Explained]:

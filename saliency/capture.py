@@ -94,7 +94,7 @@ class Pass:
         return tuple(gradient for gradient in stacked if gradient is not None)
 
 
-def forward(model: nn.Module, inputs: Inputs, layers: Sequence[Layer], *, graph: bool = True) -> Pass:
+def forward(model: Callable[..., Any], inputs: Inputs, layers: Sequence[Layer], *, graph: bool = True) -> Pass:
     """Runs the model once, the trunk without graph and the head with one.
 
     Args:
@@ -131,8 +131,8 @@ def forward(model: nn.Module, inputs: Inputs, layers: Sequence[Layer], *, graph:
     return Pass(outputs, tuple(layers), tuple(taps[layer.module] for layer in layers))
 
 
-def call(model: nn.Module, inputs: Inputs) -> Any:
-    """Calls the model on a batch or on named inputs."""
+def call(model: Callable[..., Any], inputs: Inputs) -> Any:
+    """Calls a model on a batch or on named inputs."""
     return model(**inputs) if isinstance(inputs, Mapping) else model(inputs)
 
 

@@ -14,8 +14,8 @@ from collections.abc import Collection
 import torch
 from torch import Tensor
 
+from saliency.lean import forward
 from saliency.registry import Evidence, Problem
-from saliency.unread import forward
 
 
 def contributions(problem: Problem, evidence: Evidence, names: Collection[str]) -> dict[str, Tensor]:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from saliency.blur import blur
 from saliency.capture import Inputs
 from saliency.explainer import plain
+from saliency.lean import often
 from saliency.maps import normalize, upsample
 from saliency.masking import CHUNK
 from saliency.noise import noisy_copies
@@ -197,12 +198,13 @@ def seen(
     """
     with torch.inference_mode(False), torch.no_grad():
         inputs = plain(images)
+        lean = often(model, inputs)
         _, pictures = picture_of(inputs)
-        run = forward_from_picture(model, inputs)
+        run = forward_from_picture(lean, inputs)
         wanted = Targets.parse(targets, len(pictures)).resolve(run.outputs.detach())
         found = (run.gradients(wanted.score) != 0).any(2)
         for copies, owners in noisy_copies(inputs, samples, noise, seed, chunk=GRAPH_CHUNK):
-            run = forward_from_picture(model, copies)
+            run = forward_from_picture(lean, copies)
             moves = (run.gradients(partial(wanted.score, images=owners)) != 0).any(2)
             found |= moves.view(-1, *found.shape).any(0)
     return found

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from saliency.capture import call, scores_of
+from saliency.lean import often
 from saliency.maps import upsample
 from saliency.picture import picture_of, with_picture
 from saliency.registry import Problem, option
@@ -49,37 +50,14 @@ def score_masked(
     name, pictures = picture_of(problem.inputs)
     scores = []
     chunk = CPU_CHUNK if pictures.device.type == "cpu" else CHUNK
-    outputs = _Outputs(problem, name, torch.channels_last if pictures.device.type == "cpu" else torch.contiguous_format)
+    model = often(problem.model, problem.inputs)
     with torch.no_grad():
         for own, owners in zip(torch.split(masks, chunk), torch.split(images, chunk), strict=True):
             upsampled = prepare(upsample(own, pictures.shape[-2:])).to(pictures.dtype)
             disturbed = blend(pictures[owners], upsampled[:, None], owners)
-            scores.append(targets.score(outputs.of(disturbed, owners), owners).float())
+            outputs = scores_of(call(model, with_picture(problem.inputs, name, disturbed, owners)))
+            scores.append(targets.score(outputs, owners).float())
     return torch.cat(scores)
-
-
-class _Outputs:
-    """What the model makes of pictures, which go through it in a layout while it takes that.
-
-    On CPUs convolutions over several images are a fifth faster with channels last. A model that counts on the usual
-    layout, as by ``view``, gets that.
-    """
-
-    def __init__(self, problem: Problem, name: str | None, layout: torch.memory_format) -> None:
-        self._problem, self._name, self._layout = problem, name, layout
-
-    def of(self, pictures: Tensor, owners: Tensor) -> Tensor:
-        """``[R, N]`` for pictures ``[R, C, H, W]``, of which row r belongs to image ``owners[r]``."""
-        try:
-            return self._run(pictures.contiguous(memory_format=self._layout), owners)
-        except RuntimeError:
-            if self._layout == torch.contiguous_format:
-                raise
-            self._layout = torch.contiguous_format
-            return self.of(pictures, owners)
-
-    def _run(self, pictures: Tensor, owners: Tensor) -> Tensor:
-        return scores_of(call(self._problem.model, with_picture(self._problem.inputs, self._name, pictures, owners)))
 
 
 def fill() -> Any:

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from saliency.capture import Inputs, call, scores_of
 from saliency.registry import UnsuitableError
@@ -80,7 +81,7 @@ class PicturePass:
         return stacked.to(torch.promote_types(stacked.dtype, torch.float32)).where(finite, torch.nan)
 
 
-def forward_from_picture(model: nn.Module, inputs: Inputs) -> PicturePass:
+def forward_from_picture(model: Callable[..., Any], inputs: Inputs) -> PicturePass:
     """Runs the model once with a graph from the images on; the inputs are left as they are."""
     name, pictures = picture_of(inputs)
     leaf = pictures.detach().requires_grad_()

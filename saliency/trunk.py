@@ -5,7 +5,7 @@ function of the image that may be had in any way; what comes after it, the head,
 watched and differentiated.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -82,6 +82,12 @@ def run_by(model: nn.Module, cut: Layer, example: Tensor, run: Run) -> None:
     model.forward = _Forward(model, head, example, run)
 
 
+def runs_elsewhere(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    """Whether a call of the model now, with these arguments, would have its trunk run by other means."""
+    forward = vars(model).get("forward")
+    return isinstance(forward, _Forward) and forward.stands_in(args, kwargs)
+
+
 def _cuts(head: Head) -> bool:
     return head.alone and head.whole
 
@@ -97,13 +103,17 @@ class _Forward:
         self._unseen = frozenset(part for module in self._stood_for for part in module.modules()) - {cut}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if kwargs or len(args) != 1 or not self._can_run(args[0]):
+        if not self.stands_in(args, kwargs):
             return self._own(*args, **kwargs)
         (images,) = args
         # The head does not depend on which images they are: all are the example's first.
         return self._head.resume(self._run(images), images.new_zeros(len(images), dtype=torch.int64))
 
-    def _can_run(self, images: Any) -> bool:
+    def stands_in(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+        """Whether the trunk can run by other means, given what the model is called with."""
+        if kwargs or len(args) != 1:
+            return False
+        (images,) = args
         return (
             isinstance(images, Tensor)
             and (images.shape[1:], images.dtype, images.device) == self._like

@@ -7,6 +7,7 @@ Forward, backward and graph shrink to a token's.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from weakref import WeakKeyDictionary, ref
 
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from saliency import capture
-from saliency.capture import Inputs, Pass, scores_of
+from saliency.capture import Inputs, scores_of
 from saliency.choice import poisoned
 from saliency.head import Head, same_values
 from saliency.hooks import narrow, watch
@@ -24,15 +25,10 @@ from saliency.survey import noise, survey
 Found = tuple[Tensor, Tensor]
 
 
-def forward(model: nn.Module, inputs: Inputs, layers: Sequence[Layer]) -> Pass:
-    """As :func:`saliency.capture.forward`, without what nobody reads; for methods that look at the layers alone.
-
-    Raises:
-        LayerError: a layer did not run, or gives no tensor.
-    """
+def narrowed(model: nn.Module, inputs: Inputs, layers: Sequence[Layer]) -> AbstractContextManager[None]:
+    """Until the block ends, the model does without what nobody reads, in this thread."""
     prefix = layers[0].prefix if len(layers) == 1 else 0
-    with narrow(_remembered(model, inputs, layers[0]) if prefix else (), prefix):
-        return capture.forward(model, inputs, layers)
+    return narrow(_remembered(model, inputs, layers[0]) if prefix else (), prefix)
 
 
 @torch.enable_grad()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from saliency.capture import forward
+from saliency.lean import forward
 from saliency.maps import fuse
 from saliency.registry import Cost, Evidence, Method, Problem, fusion, register
 

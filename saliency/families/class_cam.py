@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from saliency.capture import forward
 from saliency.families.gradient_cam import weighted
 from saliency.layers import Layer
+from saliency.lean import forward
 from saliency.registry import Cost, Evidence, Method, Problem, UnsuitableError, register
 from saliency.targets import Targets
 

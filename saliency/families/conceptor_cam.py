@@ -11,11 +11,12 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from saliency.capture import Pass, forward
+from saliency.capture import Pass
 from saliency.conceptor import conceptor, conjunction, disjunction, negation, span
 from saliency.families.grad_cam_plus_plus import GradCAMPlusPlus
 from saliency.families.gradient_cam import GradCAM, GradientCAM, HiResCAM, LayerCAM, XGradCAM
 from saliency.families.score_cam import ScoreCAM
+from saliency.lean import forward
 from saliency.maps import fuse, normalize, upsample
 from saliency.picture import picture_of, with_picture
 from saliency.registry import Cost, Evidence, Method, Problem, UnsuitableError, fusion, option, register

@@ -6,8 +6,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from saliency.capture import forward
 from saliency.families.gradient_cam import GradientCAM, weighted
+from saliency.lean import forward
 from saliency.maps import fuse
 from saliency.noise import noisy_copies
 from saliency.picture import GRAPH_CHUNK

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from saliency.capture import Pass
+from saliency.lean import forward
 from saliency.maps import fuse
 from saliency.registry import Cost, Evidence, Method, Problem, fusion, register
 from saliency.targets import Targets
-from saliency.unread import forward
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from saliency.blur import blur
-from saliency.capture import forward
+from saliency.lean import forward
 from saliency.maps import fuse, normalize
 from saliency.masking import score_masked
 from saliency.picture import picture_of

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from saliency.capture import Inputs, call, scores_of
+from saliency.lean import often
 from saliency.noise import noisy_copies
 from saliency.picture import GRAPH_CHUNK, forward_from_picture, picture_of, with_picture
 from saliency.registry import Cost, Evidence, Method, Problem, Reads, option, register
@@ -129,8 +130,9 @@ def _weighted_gradients(problem: Problem, targets: Targets, copies: Iterable[tup
         copies: inputs of R rows, to which image each belongs in turns ``0 .. B-1``, and its weight, both ``[R]``.
     """
     total = torch.zeros(())
+    model = often(problem.model, problem.inputs)
     for inputs, owners, weights in copies:
-        run = forward_from_picture(problem.model, inputs)
+        run = forward_from_picture(model, inputs)
         gradients = run.gradients(partial(targets.score, images=owners))
         parts = gradients * weights.to(gradients)[:, None, None, None, None]
         total = total + parts.reshape(-1, len(targets.rows), *parts.shape[1:]).sum(0)

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from saliency.capture import call, forward, scores_of
+from saliency.capture import call, scores_of
 from saliency.families.gradient_cam import weighted
+from saliency.lean import forward, often
 from saliency.maps import upsample
 from saliency.masking import fill, filling
 from saliency.picture import GRAPH_CHUNK, differentiable, picture_of, with_picture
@@ -129,7 +130,8 @@ class _View:
     def __init__(
         self, problem: Problem, targets: Targets, activation: Tensor, outputs: Tensor, options: OptiCAM
     ) -> None:
-        self.activation, self._problem, self._targets, self._options = activation, problem, targets, options
+        self.activation, self._targets, self._options = activation, targets, options
+        self._model, self._inputs = often(problem.model, problem.inputs), problem.inputs
         self.still = STILL if outputs.dtype in (torch.float32, torch.float64) else 0.0
         self._name, self._pictures = picture_of(problem.inputs)
         self._hidden = filling(problem, options.fill).to(self._pictures)
@@ -175,7 +177,7 @@ class _View:
         """``y(x ⊙ m)``, or how near it is to y(x), of masks ``[R, H, W]``."""
         owners = self._owners(rows)
         seen = torch.lerp(self._hidden, self._pictures[owners], masks[:, None].to(self._pictures.dtype))
-        outputs = scores_of(call(self._problem.model, with_picture(self._problem.inputs, self._name, seen, owners)))
+        outputs = scores_of(call(self._model, with_picture(self._inputs, self._name, seen, owners)))
         scores = self._targets.score(outputs, owners).gather(1, (rows % self._targets.count)[:, None])[:, 0]
         distance = -(scores - self._clean[rows]).abs()
         return (distance if self._options.objective.endswith("diff") else scores).to(masks.dtype)

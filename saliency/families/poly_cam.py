@@ -6,9 +6,9 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from saliency.capture import forward
 from saliency.families.gradient_cam import weighted
 from saliency.families.score_cam import channel_scores, channels, strongest
+from saliency.lean import forward
 from saliency.maps import upsample
 from saliency.registry import Cost, Evidence, Method, Problem, Reads, option, register
 from saliency.targets import Targets

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from saliency.capture import forward
 from saliency.families.gradient_cam import weighted
+from saliency.lean import forward
 from saliency.maps import fuse, normalize
 from saliency.masking import score_masked
 from saliency.picture import picture_of

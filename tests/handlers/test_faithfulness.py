@@ -12,6 +12,7 @@ from camserve.v1 import explanation_pb2 as pb
 from handlers.faithfulness import class_probabilities, measured
 from handlers.tokens import Span, text_probabilities
 from saliency import Class, Contrast
+from saliency.lean import often
 from tests.handlers.figures import FIGURES, assert_figures, loop
 
 BLACK = (-2.0, -1.0, -0.5)
@@ -114,6 +115,7 @@ def test_what_would_take_too_long_is_given_up_after_the_first_forward(
     ticks = count()
     monkeypatch.setattr("handlers.faithfulness.monotonic", lambda: float(next(ticks)))  # a second for each forward
     net, ran = Linear(), []
+    often(net, _image())  # looks at it
     net.register_forward_hook(lambda _module, inputs, _output: ran.append(len(inputs[0])))
     if forwards is None:
         assert len(_measured(net, _maps(1, 2, 2), Class(0), until=until)) == 1

@@ -50,6 +50,7 @@ def test_a_blend_sees_images_masks_and_owners() -> None:
 def test_no_forward_is_larger_than_a_chunk_and_none_smaller_but_the_last() -> None:
     x = images(3)
     net, problem, targets = _problem(x, [[0], [0], [0]])
+    score_masked(problem, targets, torch.ones(1, 2, 2), torch.zeros(1, dtype=torch.int64))  # looks at the model
     sizes: list[int] = []
     handle = net.register_forward_hook(lambda _m, given, _o: sizes.append(len(given[0])))
     count = CPU_CHUNK + 7

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from saliency import capture, explain
 from saliency.choice import last_spatial, resolve
 from saliency.hooks import narrow
-from saliency.unread import forward, token_by_token
+from saliency.lean import forward
+from saliency.unread import token_by_token
 from tests.transformers import CASES, make
 
 READ_BY_A_PREFIX = [kind for kind in CASES if "swin" not in kind and "averages" not in kind]
