@@ -34,8 +34,8 @@ Weights = tuple[Tensor, Tensor]
 class Folded:
     """A model without those batch norms whose statistics are constants and which are all that reads a convolution.
 
-    Which these are is looked at once for each model and remembered; a call that turns out otherwise is made anew
-    without them. Nothing is changed on the model. Convolutions and norms with hooks are left alone.
+    Which these are is looked at once for each model and remembered; a call in which something else reads a convolution
+    is made anew with its norm. Nothing is changed on the model. Convolutions and norms with hooks are left alone.
     """
 
     def __init__(self, model: nn.Module, inputs: Inputs, layout: torch.memory_format, *, keep: bool) -> None:
@@ -53,7 +53,7 @@ class Folded:
         self._kept: dict[int, Weights] | None = {} if keep else None
 
     @property
-    def any(self) -> bool:
+    def folds(self) -> bool:
         """Whether the model has such norms."""
         return bool(self._pairs)
 

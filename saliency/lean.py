@@ -74,7 +74,7 @@ class _Lean:
         if not (self._often or (host and several)):
             return self._model(*args, **kwargs)
         last = self._folded(torch.channels_last)
-        if host and (several or last.any) and self._model not in _refusing:
+        if host and (several or last.folds) and self._model not in _refusing:
             try:
                 return last(*map(_last, args), **{name: _last(value) for name, value in kwargs.items()})
             except RuntimeError:  # the model may count on the usual layout, as by view
