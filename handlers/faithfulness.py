@@ -120,16 +120,16 @@ def measured(
             found.increase.tolist(),
             found.insertion.tolist(),
             found.deletion.tolist(),
-            _unseen(network, inputs, targets, maps),
+            _unseen(model, inputs, targets, maps),
             strict=True,
         )
     ]
 
 
-def _unseen(network: nn.Module, inputs: Inputs, targets: Sequence[Target], maps: Tensor) -> list[float]:
+def _unseen(model: Callable[..., Any], inputs: Inputs, targets: Sequence[Target], maps: Tensor) -> list[float]:
     """The share of each map on pixels that the network cannot see; not a number if there are no gradients to tell."""
     try:
-        visible = seen(network, inputs, [list(targets)])
+        visible = seen(model, inputs, [list(targets)])
     except UnsuitableError:
         return [nan] * len(targets)
     return unseen_share(maps[None], visible)[0].tolist()

@@ -10,15 +10,14 @@ Everything is measured on N rows, each an image and a map of it. Whatever hides 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from saliency.blur import blur
 from saliency.capture import Inputs
 from saliency.explainer import plain
-from saliency.lean import often
 from saliency.maps import normalize, upsample
 from saliency.masking import CHUNK
 from saliency.noise import noisy_copies
@@ -177,7 +176,13 @@ def area(curves: Tensor) -> Tensor:
 
 
 def seen(
-    model: nn.Module, images: Inputs, targets: TargetsLike, *, samples: int = 4, noise: float = 0.1, seed: int = 0
+    model: Callable[..., Any],
+    images: Inputs,
+    targets: TargetsLike,
+    *,
+    samples: int = 4,
+    noise: float = 0.1,
+    seed: int = 0,
 ) -> Tensor:
     """Which pixels can move the score: those of which a channel has a gradient, at the image or near it.
 
@@ -186,7 +191,7 @@ def seen(
     small for it counts as none.
 
     Args:
-        model: in evaluation mode; left as it was.
+        model: in evaluation mode, or what :func:`saliency.lean.often` makes of it; left as it was.
         images: B of them, as for :func:`saliency.explain`.
         targets: K for each, likewise.
         samples: noisy copies.
@@ -198,13 +203,12 @@ def seen(
     """
     with torch.inference_mode(False), torch.no_grad():
         inputs = plain(images)
-        lean = often(model, inputs)
         _, pictures = picture_of(inputs)
-        run = forward_from_picture(lean, inputs)
+        run = forward_from_picture(model, inputs)
         wanted = Targets.parse(targets, len(pictures)).resolve(run.outputs.detach())
         found = (run.gradients(wanted.score) != 0).any(2)
         for copies, owners in noisy_copies(inputs, samples, noise, seed, chunk=GRAPH_CHUNK):
-            run = forward_from_picture(lean, copies)
+            run = forward_from_picture(model, copies)
             moves = (run.gradients(partial(wanted.score, images=owners)) != 0).any(2)
             found |= moves.view(-1, *found.shape).any(0)
     return found

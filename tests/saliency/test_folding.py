@@ -13,25 +13,7 @@ from torchvision import models
 from saliency.capture import forward
 from saliency.folding import Folded
 from saliency.layers import Layer
-
-
-class Norms:
-    """Counts the batch norms that PyTorch computes."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.count = 0
-        self._compute = torch.batch_norm
-        monkeypatch.setattr(torch, "batch_norm", self._counted)
-
-    def _counted(self, *args: Any) -> Tensor:
-        self.count += 1
-        return self._compute(*args)
-
-    def of(self, run: Callable[[], Any]) -> int:
-        """How many a run takes."""
-        before = self.count
-        run()
-        return self.count - before
+from tests.norms import Norms
 
 
 @pytest.fixture
@@ -159,7 +141,7 @@ def test_norms_of_other_kinds(norm: dict[str, Any], left: int, norms: Norms) -> 
 
 
 def test_small_activations_are_not_worth_other_weights_for_one_call(norms: Norms) -> None:
-    net = drawn(Net(lambda net, x: net.norm(net.first(x))))  # 81 weights, 9 or 192 numbers of an image
+    net = drawn(Net(lambda net, x: net.norm(net.first(x))))  # 81 weights, 12 or 192 numbers of an image
     run = Folded(net, images(2), torch.contiguous_format, keep=False)
     assert norms.of(lambda: run(images(8))) == 0
     assert norms.of(lambda: run(images(2))) == 1

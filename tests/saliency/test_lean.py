@@ -12,6 +12,7 @@ from saliency import capture, explain
 from saliency.layers import Layer
 from saliency.lean import SEVERAL, forward, often
 from saliency.trunk import Trunk, run_by
+from tests.norms import Norms
 
 LAST = torch.channels_last
 
@@ -170,13 +171,6 @@ def test_methods_of_many_forwards_go_without_norms(
 ) -> None:
     net = Watched()
     explain(net, images(1), [1], method, "norm", **options)  # looks at the model
-    count, compute = 0, torch.batch_norm
-
-    def counted(*args: Any) -> Tensor:
-        nonlocal count
-        count += 1
-        return compute(*args)
-
-    monkeypatch.setattr(torch, "batch_norm", counted)
-    explain(net, images(1), [1], method, "norm", **options)
-    assert count == 1  # in the forward in which the layer is captured
+    norms = Norms(monkeypatch)
+    # In the forward in which the layer is captured.
+    assert norms.of(lambda: explain(net, images(1), [1], method, "norm", **options)) == 1

@@ -16,6 +16,7 @@ from evaluation.classifier import Classifier, load_classifier
 from evaluation.methods import Contender
 from evaluation.report.section import Figure
 from saliency.faithfulness import seen, unseen_share
+from saliency.lean import often
 
 BLIND: Final = Path(__file__).parent / "store" / "masked-vgg"
 """The network with the wall."""
@@ -186,5 +187,5 @@ def _unseen(raw: Tensor, visible: Tensor) -> Tensor:
 
 def _visible(classifier: Classifier, images: Tensor, classes: Tensor) -> Tensor:
     """Which pixels can move the score of a class each, bool ``[N, 1, H, W]``."""
-    mean, std = (torch.tensor(values)[:, None, None] for values in (classifier.mean, classifier.std))
-    return seen(classifier.network, (images - mean) / std, [[target] for target in classes.tolist()])
+    inputs = classifier.normalised(images)
+    return seen(often(classifier.network, inputs[:1]), inputs, [[target] for target in classes.tolist()])
